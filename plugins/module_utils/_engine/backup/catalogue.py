@@ -1,0 +1,243 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backups in a directory: their names, what is known of each, which of them may go, and verifying them.
+
+``<fleet>@<time>.tar.gz`` is a backup of a whole fleet, ``<fleet>@<machine>@<time>.tar.gz`` one of a machine; ``.age``
+at the end says that it is encrypted. The time is the store's, and names sort by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from typing import Any, Dict, List, Optional
+
+from ..clock import iso, parse_iso
+from ..errors import BackupCorrupt, BackupNotFound, HeartbeatError, InvalidSettings, from_os_error
+from ..stores.file import FileStore
+from .archive import Reader
+from .crypt import INTRO
+from .members import Head
+
+SUFFIX = ".tar.gz"
+ENCRYPTED = ".age"
+FOLDER = "backups"
+LATEST = "latest"
+PARTIAL = ".tmp-backup-"
+_NAME = re.compile(
+    r"(?P<fleet>[a-z0-9][a-z0-9._-]{0,63})@(?:(?P<machine>[a-z0-9._~-]{1,120})@)?"
+    r"(?P<stamp>\d{8}T\d{6}\.\d{6}Z)\.tar\.gz(?P<age>\.age)?"
+)
+_LONGEST_MACHINE = 100
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One archive, as its name tells."""
+
+    directory: str
+    name: str
+    fleet: str
+    machine: Optional[str]
+    at: int
+    encrypted: bool
+    bytes: int = 0
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.directory, self.name)
+
+    def as_dict(self) -> Dict[str, Any]:
+        return {
+            "name": self.name,
+            "location": self.path,
+            "machine_id": self.machine,
+            "created_at": iso(self.at),
+            "encrypted": self.encrypted,
+            "bytes": self.bytes,
+        }
+
+
+def directory_of(store: FileStore, directory: Optional[str]) -> str:
+    """Where the backups are: in the fleet itself, if nothing else is said.
+
+    :raises InvalidSettings: not an absolute path.
+    """
+    if directory is None:
+        return os.path.join(store.location, FOLDER)
+    if not directory.startswith("/") or "\0" in directory:
+        raise InvalidSettings("directory: give an absolute path, not %r" % directory[:200])
+    return directory
+
+
+def _short(machine: str) -> str:
+    """A machine's name as a part of a file name, which has room for 255 characters in all."""
+    if len(machine) <= _LONGEST_MACHINE:
+        return machine
+    return "%s~%s" % (machine[:80], hashlib.sha256(machine.encode()).hexdigest()[:16])
+
+
+def name_of(fleet: str, machine: Optional[str], at: int, encrypted: bool) -> str:
+    """The name of a new backup."""
+    stamp = iso(at).replace("-", "").replace(":", "")
+    middle = "" if machine is None else _short(machine) + "@"
+    return "%s@%s%s%s%s" % (fleet, middle, stamp, SUFFIX, ENCRYPTED if encrypted else "")
+
+
+def parse(directory: str, name: str, size: int = 0) -> Optional[Backup]:
+    """A backup by its file name, or None for another file."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    stamp = found["stamp"]
+    try:
+        at = parse_iso("%s-%s-%sT%s:%s:%s" % (stamp[:4], stamp[4:6], stamp[6:8], stamp[9:11], stamp[11:13], stamp[13:]))
+    except ValueError:
+        return None
+    return Backup(directory, name, found["fleet"], found["machine"], at, found["age"] is not None, size)
+
+
+def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[Backup]:
+    """The backups of a fleet, newest first. A directory that is not there has none.
+
+    :param machine: only those of this machine.
+    """
+    backups = []
+    try:
+        for name in os.listdir(directory):
+            state = os.lstat(os.path.join(directory, name))
+            backup = parse(directory, name, state.st_size) if stat.S_ISREG(state.st_mode) else None
+            if backup is None or backup.fleet != fleet:
+                continue
+            if machine is None or backup.machine == _short(machine):
+                backups.append(backup)
+    except FileNotFoundError:
+        pass
+    except OSError as exc:
+        raise from_os_error(exc, "list the backups", directory) from exc
+    return sorted(backups, key=lambda b: (b.at, b.name), reverse=True)
+
+
+def find(directory: str, fleet: str, name: str, machine: Optional[str] = None) -> Backup:
+    """The backup that is asked for.
+
+    :param name: its name, its path, or ``latest``: the newest of the whole fleet (with ``machine``, of that machine).
+    :raises BackupNotFound: there is none such.
+    """
+    if name == LATEST:
+        there = [b for b in found_in(directory, fleet, machine) if machine or b.machine is None]
+        if there:
+            return there[0]
+        what = "no backup of %s" % (machine or "the fleet " + fleet)
+        raise BackupNotFound("%s in %s: make one with heartbeat_backup" % (what, directory), path=directory)
+    if "\0" in name or not name:
+        raise InvalidSettings("backup: give a name, an absolute path, or latest")
+    path = name if name.startswith("/") else os.path.join(directory, name)
+    if not name.startswith("/") and ("/" in name or name in (".", "..")):
+        raise InvalidSettings("backup: %r is neither a name nor an absolute path" % name[:200])
+    try:
+        state = os.stat(path)
+    except OSError as exc:
+        if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
+            raise BackupNotFound(
+                "there is no backup %s; heartbeat_backup_info lists those there are" % path, path=path
+            ) from exc
+        raise from_os_error(exc, "open the backup", path) from exc
+    if not stat.S_ISREG(state.st_mode):
+        raise BackupNotFound("%s is no file; heartbeat_backup_info lists the backups there are" % path, path=path)
+    folder, base = os.path.split(path)
+    return parse(folder, base, state.st_size) or Backup(
+        folder, base, fleet, None, state.st_mtime_ns, is_encrypted(path), state.st_size
+    )
+
+
+def is_encrypted(path: str) -> bool:
+    """Whether a file begins as an encrypted backup does."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read(len(INTRO)) == INTRO
+    except OSError:
+        return False
+
+
+def open_archive(backup: Backup) -> int:
+    """A descriptor of the archive."""
+    try:
+        return os.open(backup.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as exc:
+        raise BackupNotFound("there is no backup %s (any more)" % backup.path, path=backup.path) from exc
+    except OSError as exc:
+        raise from_os_error(exc, "open the backup", backup.path) from exc
+
+
+def verify(backup: Backup, passphrase: Optional[str]) -> Dict[str, Any]:
+    """Read a backup to its end, and everything in it.
+
+    :returns: what it holds.
+    :raises BackupCorrupt: with the place of the damage in words.
+    """
+    fd = open_archive(backup)
+    try:
+        reader = Reader(fd, passphrase)
+        reader.run(lambda member, content: None)
+        return contents(reader.head, reader)
+    except HeartbeatError as exc:
+        raise named(exc, backup) from exc
+    except OSError as exc:
+        raise from_os_error(exc, "read the backup", backup.path) from exc
+    finally:
+        os.close(fd)
+
+
+def contents(head: Head, reader: Reader) -> Dict[str, Any]:
+    """What a verified backup holds."""
+    return {
+        "created_at": iso(head.created_at),
+        "machine_id": head.machine_id,
+        "machines": head.machines,
+        "commit": head.commit,
+        "files": reader.files,
+        "content_bytes": reader.bytes,
+        "sha256": reader.seal,
+        "reason": head.reason,
+    }
+
+
+def named(exc: HeartbeatError, backup: Backup) -> HeartbeatError:
+    """The error, with the backup that it is about."""
+    if isinstance(exc, BackupCorrupt) and "path" not in exc.details:
+        return BackupCorrupt("%s cannot be used: %s" % (backup.path, exc.message), path=backup.path)
+    if isinstance(exc, InvalidSettings) and exc.message.startswith("passphrase: it is"):
+        return InvalidSettings("%s: %s" % (exc.message, backup.path), path=backup.path)
+    return exc
+
+
+def dispensable(backups: List[Backup], now: int, keep: Optional[int], keep_for: Optional[int]) -> List[Backup]:
+    """Those that may go: neither among the newest ``keep``, nor younger than ``keep_for`` nanoseconds.
+
+    Each machine's backups, and those of the whole fleet, are counted by themselves. The newest of each always stays.
+    """
+    if keep is None and keep_for is None:
+        return []
+    going: List[Backup] = []
+    counted: Dict[Optional[str], int] = {}
+    for backup in sorted(backups, key=lambda b: (b.at, b.name), reverse=True):
+        number = counted[backup.machine] = counted.get(backup.machine, 0) + 1
+        young = keep_for is not None and now - backup.at < keep_for
+        if number > max(1, keep or 0) and not young:
+            going.append(backup)
+    return going
+
+
+def remove(backup: Backup) -> None:
+    """Delete an archive; that it is gone already is fine."""
+    try:
+        os.unlink(backup.path)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise from_os_error(exc, "remove the backup", backup.path) from exc

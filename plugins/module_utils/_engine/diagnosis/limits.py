@@ -1,0 +1,146 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings: do they make sense, and do the machines do what they say?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+from .. import journal, sealed
+from ..clock import NS
+from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
+from ..record import Beat
+from ..report import shorten
+from ..settings import Thresholds
+from .finding import FAILED, OK, WARNING, Finding, NotChecked
+from .scene import Scene
+
+MEMORY = "diagnostics/beats.json"
+LEAST_BEATS = 3
+"""From so many intervals on, a pace is one."""
+ENOUGH_BEATS = 20
+LOOK_BACK = 20_000
+TOO_OFTEN = 0.5
+
+Point = Tuple[int, int]
+"""A beat's sequence, and when it arrived."""
+
+
+def settings(scene: Scene) -> Finding:
+    try:
+        found = scene.settings
+    except (StoreCorrupt, InvalidSettings) as exc:
+        advice = "correct fleet.json by hand, or with heartbeat_fleet; agents go on with the default settings meanwhile"
+        return Finding("settings", FAILED, exc.message.rpartition("; ")[0], advice, [{"path": "fleet.json"}])
+    overrides = "" if not found.overrides else ", %d override(s)" % len(found.overrides)
+    return Finding(
+        "settings",
+        OK,
+        "heartbeat_interval %g s, warning_after %g s, offline_after %g s%s"
+        % (found.heartbeat_interval, found.warning_after, found.offline_after, overrides),
+    )
+
+
+def intervals(scene: Scene) -> Finding:
+    """The interval that each machine keeps against the one that is set for it."""
+    paces = seen_intervals(scene)
+    details: List[Dict[str, Any]] = []
+    failed = False
+    for machine, seen in sorted(paces.items()):
+        limits = scene.settings.for_machine(machine)
+        if not _fits(seen, limits):
+            failed = failed or seen > limits.heartbeat_interval
+            details.append(
+                {"machine_id": machine, "interval_seen": round(seen, 3), "interval_set": limits.heartbeat_interval}
+            )
+    if not details:
+        known = "%d of %d machines" % (len(paces), len(scene.view.seen.received))
+        return Finding("intervals", OK, "as set, as far as is known (%s)" % known)
+    names = shorten(
+        ["%s (every %g s, set %g)" % (d["machine_id"], d["interval_seen"], d["interval_set"]) for d in details]
+    )
+    advice = (
+        "a timer keeps the interval of its deployment: run the playbook roosync.heartbeat.deploy for these machines, "
+        "or give them an override in heartbeat_fleet"
+    )
+    return Finding("intervals", FAILED if failed else WARNING, "not as set: %s" % names, advice, details)
+
+
+def _fits(seen: float, limits: Thresholds) -> bool:
+    """By the rule for settings: a single lost beat must not warn. And twice as often as asked for is too often."""
+    return 2 * seen <= limits.warning_after and seen >= TOO_OFTEN * limits.heartbeat_interval
+
+
+def seen_intervals(scene: Scene) -> Dict[str, float]:
+    """The seconds between two beats of each machine, where enough is known of it.
+
+    Known are the beat that lies in the store, the one at the last diagnosis, and those that changes of status rest on.
+    """
+    before = _points(scene)
+    found = {}
+    for beat in scene.beats:
+        last = (beat.sequence, scene.view.seen.received[beat.machine_id])
+        pace = _pace([*before.get((beat.machine_id, beat.boot_id), ()), last])
+        if pace is not None:
+            found[beat.machine_id] = pace / NS
+    return found
+
+
+def _points(scene: Scene) -> Mapping[Tuple[str, str], List[Point]]:
+    """Earlier beats of each boot of each machine."""
+    found: Dict[Tuple[str, str], List[Point]] = {}
+    ledger = scene.view.ledger
+    for transition in journal.transitions_since(scene.store, ledger, 0, LOOK_BACK):
+        if transition.received_at is not None:
+            point = (transition.sequence, transition.received_at)
+            found.setdefault((transition.machine_id, transition.boot_id), []).append(point)
+    for machine, (boot_id, sequence, received_at) in _remembered(scene).items():
+        found.setdefault((machine, boot_id), []).append((sequence, received_at))
+    return found
+
+
+def _pace(points: Iterable[Point]) -> Optional[float]:
+    """The nanoseconds between two beats: the weighted median of the newest stretches, so that one gap makes none."""
+    ordered = sorted(set(points), reverse=True)
+    stretches: List[Tuple[float, int]] = []
+    beats = 0
+    for (later, arrived), (earlier, before) in zip(ordered, ordered[1:]):
+        if later > earlier and arrived > before and beats < ENOUGH_BEATS:
+            stretches.append(((arrived - before) / (later - earlier), later - earlier))
+            beats += later - earlier
+    if beats < LEAST_BEATS:
+        return None
+    passed = 0
+    for pace, weight in sorted(stretches):
+        passed += weight
+        if passed * 2 >= beats:
+            return pace
+    return None
+
+
+# -- what the last diagnosis saw -----------------------------------------------------------------------------------
+
+
+def _remembered(scene: Scene) -> Dict[str, Tuple[str, int, int]]:
+    """Boot, sequence and arrival of each machine's beat at the last diagnosis; nothing where that is of no use."""
+    found: Dict[str, Tuple[str, int, int]] = {}
+    try:
+        kept: Any = json.loads(sealed.unseal(scene.store.read(MEMORY) or b""))
+        for machine, (boot_id, sequence, received_at) in kept.items():
+            found[machine] = (str(boot_id), int(sequence), int(received_at))
+    except (HeartbeatError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+    return found
+
+
+def remember(scene: Scene) -> None:
+    """Keep this diagnosis's beats for the next one. A failure to keep them is no failure."""
+    try:
+        received: Mapping[str, int] = scene.view.seen.received
+        beats: Iterable[Beat] = scene.beats
+        kept = {beat.machine_id: [beat.boot_id, beat.sequence, received[beat.machine_id]] for beat in beats}
+        scene.store.write(MEMORY, sealed.seal(json.dumps(kept).encode()), durable=False)
+    except (HeartbeatError, NotChecked):
+        return

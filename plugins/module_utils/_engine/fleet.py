@@ -1,0 +1,182 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Creating a fleet, changing its settings, expecting and forgetting machines: first a plan, then the doing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+from . import documents, journal
+from .clock import iso, to_ns
+from .detect.ages import same_arrival
+from .errors import InvalidSettings, LockTimeout
+from .identity import normalise_machine_id
+from .settings import Settings, from_mapping
+from .state import OFFLINE, SKIPPED, Commit, Memory, State
+from .stores.file import FileStore
+
+LOCK_PATIENCE = 15.0
+MAX_RACES = 100
+
+
+@dataclass
+class Request:
+    """What somebody wants of a fleet; a setting that is not named stays as it is."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    expect: Iterable[str] = ()
+    forget: Iterable[str] = ()
+    forget_offline: bool = False
+
+
+@dataclass
+class Plan:
+    """What would change."""
+
+    creates: bool
+    before: Optional[documents.Fleet]
+    after: documents.Fleet
+    forgets: List[str]
+
+    @property
+    def changed(self) -> bool:
+        return self.creates or bool(self.forgets) or self.rewrites
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the fleet's file changes. It is the text that counts: the order of patterns in overrides matters."""
+        return self.before is None or self.before.dump() != self.after.dump()
+
+    def diff(self) -> Dict[str, Any]:
+        """The two states, for ``--diff``."""
+        return {"before": _shown(self.before, []), "after": _shown(self.after, self.forgets)}
+
+
+def _shown(fleet: Optional[documents.Fleet], forgotten: List[str]) -> Dict[str, Any]:
+    if fleet is None:
+        return {}
+    shown: Dict[str, Any] = {"settings": asdict(fleet.settings), "expected": fleet.expected}
+    if forgotten:
+        shown["forgotten"] = forgotten
+    return shown
+
+
+def manage(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, Any]:
+    """Bring a fleet to what is asked for.
+
+    :returns: ``changed``, ``created``, ``settings``, ``expected``, ``forgotten``, ``diff``.
+    :raises InvalidSettings: with the reason and the nearest sane value; nothing was changed.
+    :raises InvalidMachineId: in ``expect`` or ``forget``; nothing was changed.
+    """
+    if dry_run or not store.exists():
+        plan = _plan(store, request)
+        if not dry_run:
+            store.create()
+            plan = _locked(store, request)
+    else:
+        plan = _locked(store, request)
+    return {
+        "changed": plan.changed,
+        "created": plan.creates,
+        "settings": asdict(plan.after.settings),
+        "expected": plan.after.expected,
+        "forgotten": plan.forgets,
+        "diff": plan.diff(),
+    }
+
+
+def _locked(store: FileStore, request: Request) -> Plan:
+    """Plan again under the lock, then do it: two people who change settings at once must not undo each other."""
+    with store.lock("fleet", LOCK_PATIENCE) as held:
+        if not held:
+            raise LockTimeout(
+                "somebody else has been changing the fleet at %s for %d s; try again, or remove locks/fleet.lock there "
+                "if nobody is" % (store.location, LOCK_PATIENCE)
+            )
+        plan = _plan(store, request)
+        if plan.creates:
+            plan.after = replace(plan.after, created_at=iso(store.now()))
+        if plan.rewrites:
+            store.write("fleet.json", plan.after.dump())
+        if plan.forgets:
+            _forget(store, plan.forgets)
+    return plan
+
+
+def _plan(store: FileStore, request: Request) -> Plan:
+    expect = {normalise_machine_id(name, "expect") for name in request.expect}
+    forget = {normalise_machine_id(name, "forget") for name in request.forget}
+    both = sorted(expect & forget)
+    if both:
+        raise InvalidSettings("%s is both to be expected and to be forgotten; say one of the two" % both[0])
+    document = _existing(store)
+    base = document or documents.FleetFile(os.urandom(16).hex(), "")
+    settings = from_mapping(dict(base.settings, **request.settings))
+    forgets: List[str] = []
+    if document is not None:
+        state = journal.load(store).state
+        forgets = _to_forget(store, state, forget, request.forget_offline, settings)
+    expected = sorted((set(base.expected) | expect) - forget - set(forgets))
+    after = documents.Fleet(base.store_id, base.created_at, settings, expected)
+    return Plan(document is None, _before(document), after, forgets)
+
+
+def _existing(store: FileStore) -> Optional[documents.FleetFile]:
+    """The fleet's document as it is, be its settings sane or not: this is where they are put right."""
+    data = store.read("fleet.json") if store.exists() else None
+    return None if data is None else documents.parse_fleet(data, store.location + "/fleet.json")
+
+
+def _before(document: Optional[documents.FleetFile]) -> Optional[documents.Fleet]:
+    """The fleet before the change; None when there was none, or one with settings that nothing could work by."""
+    if document is None:
+        return None
+    try:
+        settings = from_mapping(document.settings)
+    except InvalidSettings:
+        return None
+    return documents.Fleet(document.store_id, document.created_at, settings, document.expected)
+
+
+def _to_forget(
+    store: FileStore, state: State, named: Iterable[str], all_offline: bool, settings: Settings
+) -> List[str]:
+    known = {m for m in named if m in state.roster or store.read_beat(m) is not None}
+    if all_offline:
+        if settings.forget_after is None:
+            raise InvalidSettings(
+                "forget_offline needs forget_after: say after how many seconds offline is long enough"
+            )
+        limit = store.now() - to_ns(settings.forget_after)
+        for machine, memory in state.machines.items():
+            long_gone = memory.status == OFFLINE and memory.offline_since is not None and memory.offline_since <= limit
+            if long_gone and not _has_beaten(store, machine, memory):
+                known.add(machine)
+    return sorted(known)
+
+
+def _has_beaten(store: FileStore, machine: str, memory: Memory) -> bool:
+    """Whether an offline machine is back, and no check has seen that yet."""
+    found = store.read_beat(machine)
+    return found is not None and not same_arrival(found.received_at, memory.received_at)
+
+
+def _forget(store: FileStore, machines: List[str]) -> None:
+    """Remove the records, then say so in the journal; entries that ask for work on these machines are skipped."""
+    for machine in machines:
+        store.delete_beat(machine)
+    for _race in range(MAX_RACES):
+        ledger = journal.load(store)
+        now = store.now()
+        syncs = {
+            event_id: replace(entry, state=SKIPPED, reason="the machine was forgotten", held_by=None)
+            for event_id, entry in ledger.state.syncs.items()
+            if entry.machine_id in machines
+        }
+        commit = Commit(ledger.next_number, now, journal.writer_name(), forgotten=machines, syncs=syncs)
+        if journal.append(store, ledger, commit, now):
+            return
+    raise LockTimeout("checkers were always first in the journal, %d times; try again" % MAX_RACES)

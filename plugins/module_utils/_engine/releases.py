@@ -1,0 +1,231 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of the engine on a host: copied whole, switched to in one step, and taken away again.
+
+Each version lies in a folder of its own, named by what is in it; ``current`` points to one of them and is replaced by a
+rename. So nothing ever runs with half-copied files, and what is running goes on with the files it began with. Standard
+library only: it runs on the host itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import pkgutil
+import shutil
+
+from .errors import InvalidSettings
+from .register import VERSION
+from .stores.atomic import TEMPORARY
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+
+PACKAGE = "_engine"
+CURRENT = "current"
+RELEASES = "releases"
+CRON_INTERVALS = tuple(60 * minutes for minutes in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60))
+_ENGINE = __name__.rpartition(".")[0]
+
+
+def read(names: Iterable[str]) -> Dict[str, bytes]:
+    """Files of the engine, from wherever this code was loaded (a folder, or an archive that Ansible sent)."""
+    found = {}
+    for name in names:
+        data = pkgutil.get_data(_ENGINE, name)
+        if data is None:
+            raise InvalidSettings("the file %s cannot be read from %s" % (name, _ENGINE))
+        found[name] = data
+    return found
+
+
+def closure(name: str) -> Dict[str, bytes]:
+    """A file of the engine, and every other one that it imports, at its head or anywhere, and those in turn."""
+    found: Dict[str, bytes] = {}
+    waiting = [name]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        try:
+            found.update(read([name]))
+        except OSError:
+            continue  # "from . import x" may mean a module, or something in the package's own file
+        waiting.extend(_imports(name, found[name]))
+    return found
+
+
+def _imports(name: str, data: bytes) -> Iterator[str]:
+    """What a file may import of the engine, as names of files, and the packages above them."""
+    here = name.split("/")[:-1]
+    yield "/".join([*here, "__init__.py"])
+    for node in ast.walk(ast.parse(data)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = here[: len(here) - node.level + 1] + (node.module or "").split(".")
+            path = "/".join(part for part in base if part)
+            for wanted in ["", *(alias.name for alias in node.names)]:
+                module = "/".join(part for part in (path, wanted) if part)
+                yield from (module + ".py", module + "/__init__.py") if module else ()
+
+
+def release_name(files: Dict[str, bytes]) -> str:
+    """A name for a set of files: the version, and a hash of what is in them."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(b"%s\0%d\0" % (name.encode(), len(files[name])))
+        digest.update(files[name])
+    return "%s-%s" % (VERSION, digest.hexdigest()[:12])
+
+
+def installed(prefix: str) -> Optional[str]:
+    """The name of the release in use, or None."""
+    try:
+        return os.path.basename(os.readlink(os.path.join(prefix, CURRENT)))
+    except OSError:
+        return None
+
+
+def is_whole(prefix: str, files: Dict[str, bytes]) -> bool:
+    """Whether the release in use has exactly these files, unchanged."""
+    return installed(prefix) == release_name(files) and _has(os.path.join(prefix, CURRENT), files)
+
+
+def _has(release: str, files: Dict[str, bytes]) -> bool:
+    root = os.path.join(release, PACKAGE)
+    try:
+        for name, data in files.items():
+            with open(os.path.join(root, name), "rb") as stream:
+                if stream.read() != data:
+                    return False
+    except OSError:
+        return False
+    return True
+
+
+def install(prefix: str, files: Dict[str, bytes]) -> None:
+    """Put a release in place and switch to it; the one before is kept, older ones are removed."""
+    before = installed(prefix)
+    release = release_name(files)
+    folder = os.path.join(prefix, RELEASES)
+    _make_folder(folder)
+    temporary = os.path.join(folder, "%s%d" % (TEMPORARY, os.getpid()))
+    shutil.rmtree(temporary, ignore_errors=True)
+    target = os.path.join(folder, release)
+    if not _has(target, files):  # otherwise it is the one before, by which something may be running
+        _write_tree(os.path.join(temporary, PACKAGE), files)
+        if os.path.lexists(target):  # a damaged one of this name
+            os.rename(target, "%s-old" % temporary)
+        os.rename(temporary, target)
+    link = os.path.join(prefix, "%s%d" % (TEMPORARY, os.getpid()))
+    os.symlink(os.path.join(RELEASES, release), link)
+    os.rename(link, os.path.join(prefix, CURRENT))
+    for name in os.listdir(folder):
+        if name not in (release, before):
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+    for name in os.listdir(prefix):
+        if name.startswith(TEMPORARY):  # of an upgrade that was killed
+            os.unlink(os.path.join(prefix, name))
+
+
+def _write_tree(root: str, files: Dict[str, bytes]) -> None:
+    for name, data in files.items():
+        path = os.path.join(root, name)
+        _make_folder(os.path.dirname(path))
+        with open(path, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(path, 0o644)
+
+
+def absolute(option: str, path: str) -> str:
+    """The path, if it is one that can be meant.
+
+    :raises InvalidSettings: a relative path, or the root of everything.
+    """
+    if not path.startswith("/") or os.path.normpath(path).strip("/") == "" or "\n" in path:
+        raise InvalidSettings("%s: %r must be an absolute path below /" % (option, path[:200]))
+    return os.path.normpath(path)
+
+
+def _make_folder(path: str) -> None:
+    """Readable for the user that they are for, whatever this process's umask is."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        os.mkdir(folder)
+        os.chmod(folder, 0o755)
+
+
+def remove(prefix: str) -> None:
+    """Take the files away, and the prefix too if nothing else is in it."""
+    try:
+        os.unlink(os.path.join(prefix, CURRENT))
+    except FileNotFoundError:
+        pass
+    shutil.rmtree(os.path.join(prefix, RELEASES), ignore_errors=True)
+    try:
+        os.rmdir(prefix)
+    except OSError:
+        pass
+
+
+def forgettable(state_dir: str, remembered: Sequence[str]) -> List[str]:
+    """What lies in a state folder under names of ours, and the folder itself if nothing else is in it."""
+    names = os.listdir(state_dir) if os.path.isdir(state_dir) else []
+    own = [name for name in names if name.split(".tmp-")[0] in remembered]
+    whole = [state_dir] if os.path.isdir(state_dir) and len(own) == len(names) else []
+    return [os.path.join(state_dir, name) for name in sorted(own)] + whole
+
+
+def forget(state_dir: str, remembered: Sequence[str]) -> None:
+    """Remove what :func:`forgettable` names."""
+    for path in forgettable(state_dir, remembered):
+        if path == state_dir:
+            os.rmdir(path)
+        elif os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+
+def is_there(prefix: str) -> bool:
+    """Whether any release lies under the prefix."""
+    return os.path.lexists(os.path.join(prefix, CURRENT)) or os.path.isdir(os.path.join(prefix, RELEASES))
+
+
+def config_text(keys: Sequence[str], values: Mapping[str, Optional[str]]) -> str:
+    """A configuration file.
+
+    :param keys: in the order in which they are written.
+    :raises InvalidSettings: a value that does not fit on one line.
+    """
+    lines = ["# Written by Ansible (roosync.heartbeat); changes made here are lost."]
+    for key in keys:
+        value = values.get(key)
+        if value is None or value == "":
+            continue
+        if "\n" in value or "\r" in value or value != value.strip():
+            raise InvalidSettings("%s: %r must be one line without spaces around it" % (key, value[:80]))
+        lines.append("%s = %s" % (key, value))
+    return "\n".join(lines) + "\n"
+
+
+def keep_to_minutes(interval: float, whose: str, remedy: str) -> None:
+    """See that cron can keep an interval.
+
+    :param whose: what is to be done every so often, for the message.
+    :param remedy: what else can be done than to use systemd.
+    :raises InvalidSettings: it is not made of whole minutes.
+    """
+    if interval not in CRON_INTERVALS:
+        raise InvalidSettings(
+            "cron knows whole minutes that divide an hour, and %s every %g s; use systemd, or %s one of %s"
+            % (whose, interval, remedy, ", ".join(map(str, CRON_INTERVALS))),
+            nearest=min(CRON_INTERVALS, key=lambda allowed: abs(allowed - interval)),
+        )

@@ -1,0 +1,197 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a vault is kept, and for how long: retention of snapshots, records and versions, then what nothing names.
+
+Never taken away, however old: the newest snapshot of a tree, the baseline's current version, the version that a
+machine's base rests on, and what an open decision is about.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, TypeVar
+
+from ..clock import iso, to_ns
+from ..errors import InvalidSettings, StoreCorrupt
+from ..observe import load_fleet
+from ..settings import Settings
+from ..stores.base import Store
+from . import decisions, upkeep
+from .manifest import FILE
+from .refs import Refs, is_digest
+from .spec import MOST_ENTRIES
+from .vault import Vault
+
+DECISIONS_KEPT = 30 * 86_400.0
+Item = TypeVar("Item")
+
+
+def location(store: Store) -> str:
+    """The vault's directory."""
+    return os.path.join(store.location, "vault")
+
+
+def has_vault(store: Store) -> bool:
+    """Whether anything was ever captured."""
+    store.connect()
+    return os.path.isdir(os.path.join(location(store), "packs"))
+
+
+def expired(items: Sequence[Item], at: Callable[[Item], int], settings: Settings, now: int) -> List[Item]:
+    """What retention lets go of: neither among the newest, nor young enough. Pure.
+
+    :param items: the oldest first.
+    """
+    old = list(items[: max(0, len(items) - settings.keep_snapshots)])
+    if settings.keep_snapshots_for is None:
+        return old
+    since = now - to_ns(settings.keep_snapshots_for)
+    return [item for item in old if at(item) < since]
+
+
+def prune(store: Store, dry_run: bool = False) -> Dict[str, Any]:
+    """Let go of snapshots, records and versions that retention does not keep. Their contents stay until ``gc``.
+
+    :returns: ``changed``, ``snapshots``, ``records``, ``versions``, ``decisions``: how many went.
+    """
+    settings = load_fleet(store).settings
+    now = store.now()
+    gone = {"snapshots": 0, "records": 0, "versions": 0, "decisions": 0}
+    with Refs(location(store)) as refs:
+        for machine, tree in refs.machines():
+            for snapshot in expired(refs.snapshots(machine, tree), lambda one: one.at, settings, now):
+                gone["snapshots"] += dry_run or refs.drop_snapshot(machine, tree, snapshot.number)
+        for sync_id in _old_records(refs, settings, now):
+            gone["records"] += dry_run or refs.drop_record(sync_id)
+        rested_on = _versions_in_use(refs)
+        for tree in refs.trees():
+            for version in expired(refs.baseline_versions(tree), lambda one: one.at, settings, now):
+                if (tree, version.version) not in rested_on:
+                    gone["versions"] += dry_run or refs.drop_baseline(tree, version.version)
+    if not dry_run:
+        gone["decisions"] = decisions.forget(store, iso(now - to_ns(DECISIONS_KEPT)))
+    return dict(gone, changed=any(gone.values()))
+
+
+def _old_records(refs: Refs, settings: Settings, now: int) -> List[str]:
+    """The records that go: of each machine, all but the newest."""
+    by_machine: Dict[str, List[Tuple[str, int]]] = {}
+    for sync_id in refs.sync_ids():
+        record = refs.record(sync_id)
+        if record is not None and isinstance(record.get("at"), int):
+            by_machine.setdefault(str(record["machine_id"]), []).append((sync_id, record["at"]))
+    return [
+        sync_id for found in by_machine.values() for sync_id, _at in expired(found, lambda one: one[1], settings, now)
+    ]
+
+
+def _versions_in_use(refs: Refs) -> Set[Tuple[str, int]]:
+    found = set()
+    for machine, tree in refs.machines():
+        base = refs.base(machine, tree)
+        if base is not None:
+            found.add((tree, base.baseline_version))
+    return found
+
+
+def needed(store: Store, refs: Refs, vault: Vault) -> Set[str]:
+    """Every content that a document of the vault or an open decision names.
+
+    :raises StoreCorrupt: a document or a manifest cannot be read. Then nobody knows what it names, and nothing may go.
+    """
+    manifests: Set[str] = set()
+    contents: Set[str] = set()
+    for machine, tree in refs.machines():
+        manifests.update(one.manifest for one in refs.strict_snapshots(machine, tree))
+        base = refs.base(machine, tree)
+        if base is not None:
+            manifests.add(base.manifest)
+    for tree in refs.trees():
+        manifests.update(one.manifest for one in refs.strict_baselines(tree))
+    for sync_id in refs.sync_ids():
+        record = refs.record(sync_id)
+        for known in (record or {}).get("trees", {}).values():
+            manifests.update(_manifests_of(known))
+            contents.update(_contents_of(known))
+    for one in decisions.load_all(store):
+        if one.is_live:
+            manifests.update((one.machine_manifest, one.baseline_manifest))
+    return upkeep.reach(vault, manifests, MOST_ENTRIES) | contents
+
+
+def _manifests_of(known: Dict[str, Any]) -> Iterable[str]:
+    base = known.get("base") or {}
+    named = [known.get(key) for key in ("machine_before", "machine_after", "baseline_before_manifest")]
+    return [str(digest) for digest in [*named, base.get("manifest")] if is_digest(digest)]
+
+
+def _contents_of(known: Dict[str, Any]) -> Iterable[str]:
+    """What lost a conflict."""
+    entries = [kept.get("entry", []) for kept in known.get("kept", [])]
+    return [entry[9] for entry in entries if len(entry) > 9 and entry[1] == FILE and is_digest(entry[9])]
+
+
+def collect(store: Store, grace: float, dry_run: bool = False) -> Dict[str, Any]:
+    """Take away what nothing names.
+
+    :param grace: seconds for which a content stays that was added or relied on.
+    :returns: ``changed``, ``packs``, ``contents``, ``bytes``: what went.
+    """
+    if not has_vault(store):
+        return {"changed": False, "packs": 0, "contents": 0, "bytes": 0}
+    with Refs(location(store)) as refs, Vault(location(store)) as vault:
+        now = store.now()  # before anything is looked at: what is named afterwards relied on contents afterwards
+        keep = needed(store, refs, vault)
+        gone = upkeep.collect(vault, keep, now, to_ns(grace), dry_run)
+    return {"changed": gone.packs > 0, "packs": gone.packs, "contents": gone.contents, "bytes": gone.bytes}
+
+
+def verify(store: Store) -> Dict[str, Any]:
+    """Check every content against its hash, and that all that is named is there.
+
+    :returns: ``packs``, ``contents``, ``bytes``, ``damaged`` (pack -> what is wrong), ``lost`` (damaged and whole
+        nowhere else), ``missing`` (named, and nowhere).
+    """
+    if not has_vault(store):
+        return {"packs": 0, "contents": 0, "bytes": 0, "damaged": {}, "lost": [], "missing": []}
+    with Refs(location(store)) as refs, Vault(location(store)) as vault:
+        found = upkeep.verify(vault)
+        missing = vault.missing(needed(store, refs, vault))
+    return {
+        "packs": found.packs,
+        "contents": found.contents,
+        "bytes": found.bytes,
+        "damaged": dict(found.damaged),
+        "lost": sorted(found.lost),
+        "missing": sorted(missing - found.lost),
+    }
+
+
+def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry_run: bool) -> Dict[str, Any]:
+    """What ``heartbeat_vault`` does and returns.
+
+    :param grace: see :func:`collect`; None to take nothing away.
+    """
+    store.connect()
+    result: Dict[str, Any] = {"changed": False}
+    if let_go:
+        pruned = prune(store, dry_run)
+        result["changed"] = pruned.pop("changed")
+        result["pruned"] = pruned
+    if grace is not None:
+        if grace < 0:
+            raise InvalidSettings("grace must not be negative")
+        collected = collect(store, grace, dry_run)
+        result["changed"] = collected.pop("changed") or result["changed"]
+        result["collected"] = collected
+    if check:
+        verified = result["verified"] = verify(store)
+        bad = len(set(verified["lost"]) | set(verified["missing"]))
+        if bad or verified["damaged"]:
+            result.update(
+                error_code=StoreCorrupt.error_code,
+                failure="the vault has %d damaged packs, and %d contents cannot be had from it; capture the machines "
+                "that have them, or restore the vault from a backup" % (len(verified["damaged"]), bad),
+            )
+    return result

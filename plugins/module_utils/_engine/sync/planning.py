@@ -1,0 +1,117 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a sync would do with each tree: everything is read and decided here, and nothing is changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from . import decisions
+from .guards import refuse_mass_delete, refuse_mass_delete_here
+from .manifest import DIRECTORY, Entry, Manifest
+from .merge import merge
+from .outcome import BASELINE, DELETE, MACHINE, OPEN, Change, Conflict, Merge
+from .refs import Base, Baseline
+from .session import Session
+from .spec import TreeSpec
+
+
+@dataclass(eq=False)
+class TreePlan:
+    """What is to become of one tree of a machine, and of the fleet's baseline of it."""
+
+    spec: TreeSpec
+    base_ref: Optional[Base]
+    baseline_ref: Optional[Baseline]
+    base: Manifest
+    mine: Manifest
+    theirs: Manifest
+    merged: Merge
+
+    @property
+    def machine_changes(self) -> List[Change]:
+        return self.merged.changes_of(MACHINE)
+
+    @property
+    def baseline_changes(self) -> List[Change]:
+        return self.merged.changes_of(BASELINE)
+
+    @property
+    def baseline_version(self) -> int:
+        """Of the baseline that this was planned with; 0 when there was none."""
+        return 0 if self.baseline_ref is None else self.baseline_ref.version
+
+    @property
+    def changes(self) -> List[Change]:
+        """What changes, in the order of the paths."""
+        return sorted(self.merged.changes, key=lambda change: (change.path, change.side))
+
+    @property
+    def resolved(self) -> List[Conflict]:
+        return [conflict for conflict in self.merged.conflicts if conflict.resolution != OPEN]
+
+    @property
+    def open(self) -> List[Conflict]:
+        return [conflict for conflict in self.merged.conflicts if conflict.resolution == OPEN]
+
+    @property
+    def unknown(self) -> Dict[str, str]:
+        """What nothing could be said of, and what had to stay as it is because of that."""
+        return {**self.mine.unknown, **self.merged.held}
+
+    @property
+    def moves_base(self) -> bool:
+        """Whether both sides agree on something that they did not agree on before."""
+        return self.base_ref is None or self.merged.new_base.entries != self.base.entries
+
+    @property
+    def does_something(self) -> bool:
+        """Whether carrying it out changes anything; an open conflict by itself does not."""
+        return bool(self.merged.changes) or self.moves_base
+
+
+def plan_tree(
+    session: Session, spec: TreeSpec, mine: Optional[Manifest], touch_machine: bool, known: List[decisions.Decision]
+) -> TreePlan:
+    """Read base and baseline, and merge.
+
+    :param mine: the tree on the machine; None when its directory is not there.
+    :param known: decisions about the machine.
+    :raises SyncMassDelete: it would take an unmounted disk for a deletion.
+    """
+    force, machine_id = session.request.force, session.machine_id
+    base_ref = session.refs.base(machine_id, spec.name)
+    baseline_ref = session.refs.baseline(spec.name, session.began)
+    # Without a base nothing was ever deleted: what one side does not have, it has yet to get.
+    known_base = None if session.request.restore else base_ref
+    base = session.manifest(known_base.manifest if known_base is not None else None, spec)
+    theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
+    refuse_mass_delete(base, mine, machine_id, force)
+    mine = mine if mine is not None else Manifest(spec.name, {})
+    told = decisions.decided(known, mine, theirs, spec)
+    merged = merge(base, mine, theirs, session.policy, spec, touch_machine, told)
+    refuse_mass_delete_here(mine, merged.new_mine, machine_id, force)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged)
+
+
+def plan_trees(
+    session: Session, found: Mapping[str, Optional[Manifest]], trees: List[TreeSpec], touch_machine: bool
+) -> List[TreePlan]:
+    """The plans of all trees of a machine. One that cannot be synced stops them all, before anything is changed."""
+    known = decisions.load_all(session.store)
+    mine = [one for one in known if one.machine_id == session.machine_id]
+    return [plan_tree(session, spec, found[spec.name], touch_machine, mine) for spec in trees]
+
+
+def files(changes: List[Change]) -> Tuple[int, int]:
+    """How many files and links change, and how many bytes of content come with that."""
+    count = size = 0
+    for change in changes:
+        entry: Optional[Entry] = change.after or change.before
+        if entry is not None and entry.kind != DIRECTORY:
+            count += 1
+            if change.action != DELETE and (change.before is None or change.before.content != entry.content):
+                size += entry.size
+    return count, size

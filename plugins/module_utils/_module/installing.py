@@ -1,0 +1,119 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What modules share that put files of the engine on a host: ``prefix``, ``config``, ``state_dir`` and ``owner``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Callable, Dict, Sequence
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._engine import releases
+from .._engine.agent.local import write_local
+from .._engine.errors import InvalidSettings
+from . import boundary
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from .._engine.stores.file import FileStore
+
+
+def run(
+    module: AnsibleModule,
+    present: Callable[[], Dict[str, Any]],
+    remembered: Sequence[str],
+    end: Callable[[str], None] = lambda _state_dir: None,
+) -> NoReturn:
+    """Do what ``state`` asks for, and exit.
+
+    :param present: what ``state=present`` does.
+    :param remembered: the names of the files in ``state_dir``.
+    :param end: ends what may still be at work with ``state_dir``, before that goes.
+    """
+
+    def work(_store: FileStore) -> Dict[str, Any]:
+        for option in ("prefix", "config", "state_dir"):
+            module.params[option] = releases.absolute(option, module.params[option])
+        try:
+            if module.params["state"] == "present":
+                return present()
+            if not module.check_mode:
+                end(module.params["state_dir"])
+            return remove(module, remembered)
+        except OSError as exc:
+            raise InvalidSettings(
+                "cannot change %s: %s; become a user who may write there, or name another folder"
+                % (exc.filename or "the files", exc.strerror or exc),
+                exc,
+            ) from exc
+
+    boundary.run(module, work)
+
+
+def install(module: AnsibleModule, text: str, files: Dict[str, bytes]) -> Dict[str, Any]:
+    """Files, configuration and state folder as they are asked for; ``changed``, ``release`` and ``diff``."""
+    params = module.params
+    before, found = read(params["config"]), releases.installed(params["prefix"])
+    changed = before != text
+    # The files first: they know what may be in the configuration, where those before them may not.
+    if not releases.is_whole(params["prefix"], files):
+        changed = True
+        if not module.check_mode:
+            releases.install(params["prefix"], files)
+    if before != text and not module.check_mode:
+        os.makedirs(os.path.dirname(params["config"]), mode=0o755, exist_ok=True)
+        write_local(params["config"], text.encode())
+    changed = permit(module) or changed
+    release = releases.release_name(files)
+    return {
+        "changed": changed,
+        "release": release,
+        "diff": [
+            {"before_header": "release", "after_header": "release", "before": found or "", "after": release},
+            {"before_header": params["config"], "after_header": params["config"], "before": before, "after": text},
+        ],
+    }
+
+
+def read(path: str) -> str:
+    """A file's text, or nothing where there is no file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def permit(module: AnsibleModule) -> bool:
+    """The least that the user needs: its own state folder, and to read the configuration."""
+    params = module.params
+    state_dir, config, owner = params["state_dir"], params["config"], params["owner"]
+    missing = not os.path.isdir(state_dir)
+    if module.check_mode and (missing or not os.path.exists(config)):
+        return True
+    if missing:
+        os.makedirs(state_dir, mode=0o700)
+    changed = module.set_mode_if_different(state_dir, "0700", missing)
+    changed = module.set_owner_if_different(state_dir, owner, changed)
+    changed = module.set_mode_if_different(config, "0600", changed)
+    return bool(module.set_owner_if_different(config, owner, changed))
+
+
+def remove(module: AnsibleModule, remembered: Sequence[str]) -> Dict[str, Any]:
+    """Nothing of it stays behind, and nothing of others goes."""
+    params = module.params
+    config = params["config"]
+    there = ([config] if os.path.isfile(config) else []) + releases.forgettable(params["state_dir"], remembered)
+    changed = bool(there) or releases.is_there(params["prefix"])
+    if changed and not module.check_mode:
+        releases.remove(params["prefix"])
+        releases.forget(params["state_dir"], remembered)
+        if config in there:
+            os.unlink(config)
+        folder = os.path.dirname(config)
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+    return {"changed": changed, "diff": {"before": "\n".join(there), "after": ""}}

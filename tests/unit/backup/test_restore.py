@@ -1,0 +1,476 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A backup is restored: what comes back is what was there, and nobody's status is a lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, List
+
+import pytest
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import incidents, journal
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    BackupNotFound,
+    InvalidSettings,
+    MachineUnknown,
+    RestoreFailed,
+    StoreUnavailable,
+)
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
+from ansible_collections.roosync.heartbeat.tests.unit.backup.forging import aged
+from ansible_collections.roosync.heartbeat.tests.unit.backup.scenes import Scene, looks
+from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, wait_until
+
+
+def added_by_restore(before: Any, after: Any) -> List[str]:
+    """What is there now and was not; everything that was there is as it was."""
+    assert {path: after.get(path) for path in before} == before
+    return sorted(set(after) - set(before))
+
+
+# -- whole fleets ------------------------------------------------------------------------------------------------
+
+
+def test_what_comes_back_is_what_was_there(scene: Scene) -> None:
+    before = scene.looks()
+    made = scene.backup()["backup"]
+    assert scene.looks() == before, "a backup changes nothing"
+    scene.destroy()
+    done = scene.restore()
+    assert done["changed"]
+    assert done["replaced_backup"] is None
+    assert done["backup"]["name"] == made["name"]
+    added = added_by_restore(before, scene.looks())
+    assert [path.split("/")[0] for path in added] == ["incidents", "journal", "reports"]
+    assert not list(scene.real.root.glob(".*")), "nothing is left behind"
+    assert stat.S_IMODE((scene.path / "backups").stat().st_mode) == 0o700
+
+
+def test_a_second_restore_changes_nothing(scene: Scene) -> None:
+    scene.backup()
+    scene.destroy()
+    scene.restore()
+    before = scene.looks()
+    assert not scene.restore()["changed"]
+    assert scene.looks() == before
+
+
+def test_check_mode_says_what_is_then_done_and_writes_nothing(scene: Scene) -> None:
+    scene.backup()
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    (scene.path / "heartbeats" / "new.json").write_bytes(b"{}")
+    os.utime(scene.path / "heartbeats" / "new.json", (1, 1))
+    os.chmod(scene.path / "heartbeats" / "db-01.json", 0o600)
+    before = scene.looks(scene.folder)
+    found = scene.restore(dry_run=True)
+    assert scene.looks(scene.folder) == before
+    assert found["changed"]
+    assert found["diff"]["after"]["only_in_the_backup"] == ["heartbeats/web-02.json"]
+    assert found["diff"]["before"]["only_here"] == ["heartbeats/new.json"]
+    assert found["diff"]["before"]["changed"] == ["heartbeats/db-01.json"]
+    assert scene.restore()["diff"] == found["diff"]
+    assert not (scene.path / "heartbeats" / "new.json").exists()
+
+
+def test_what_is_replaced_can_be_brought_back(scene: Scene) -> None:
+    scene.backup()
+    scene.real.beat("late", age=500)
+    scene.real.check()
+    before = scene.looks()
+    first = scene.restore()
+    assert not (scene.path / "heartbeats" / "late.json").exists()
+    assert first["replaced_backup"].startswith(str(scene.backups))
+    scene.restore(backup=first["replaced_backup"], force=True)
+    added_by_restore(before, scene.looks())
+
+
+def test_backups_inside_the_fleet_outlive_its_restore(scene: Scene) -> None:
+    inside = scene.backup(directory=None)["backup"]
+    (scene.path / "fleet.json").unlink()
+    done = scene.restore(directory=None)
+    names = sorted(os.listdir(scene.path / "backups"))
+    assert names == sorted([inside["name"], os.path.basename(done["replaced_backup"])])
+    assert (scene.path / "fleet.json").exists()
+
+
+def test_into_another_store_and_under_another_name(scene: Scene, tmp_path: Path) -> None:
+    before = scene.looks()
+    made = scene.backup()["backup"]
+    (tmp_path / "other").mkdir()
+    scene.restore(tmp_path / "other", "copy", backup=made["location"])
+    added_by_restore(before, looks(tmp_path / "other" / "copy"))
+
+
+def test_encrypted_and_back(scene: Scene, cheap_key: None) -> None:
+    before = scene.looks()
+    made = scene.backup(passphrase="a long one")["backup"]
+    assert made["encrypted"]
+    content = Path(made["location"]).read_bytes()
+    assert b"web-01" not in content
+    assert stat.S_IMODE(os.stat(made["location"]).st_mode) == 0o600
+    scene.destroy()
+    with pytest.raises(InvalidSettings, match="it is encrypted"):
+        scene.restore()
+    scene.restore(passphrase="a long one")
+    added_by_restore(before, scene.looks())
+
+
+def test_owner_only(tmp_path: Path, scene: Scene) -> None:
+    old = os.umask(0)
+    try:
+        outside, inside = scene.backup()["backup"], scene.backup(directory=None)["backup"]
+    finally:
+        os.umask(old)
+    for made in (outside, inside):
+        assert stat.S_IMODE(os.stat(made["location"]).st_mode) == 0o600
+        assert stat.S_IMODE(os.stat(os.path.dirname(made["location"])).st_mode) == 0o700
+
+
+# -- status ------------------------------------------------------------------------------------------------------
+
+
+def test_the_dead_stay_dead_and_the_living_are_not_called_dead(scene: Scene) -> None:
+    """web-02, web-03 and db-01 were offline; web-01 beat until the backup, and has been silent only for want of it."""
+    scene.backup()
+    for record in (scene.path / "heartbeats").iterdir():
+        stamp = record.stat().st_mtime_ns
+        assert stamp < time.time_ns()
+    before = scene.real.check()
+    assert before["offline"] == ["db-01", "web-02", "web-03"]
+    scene.destroy()
+    scene.restore()
+    found = scene.real.check()
+    assert (found["online"], found["offline"]) == (["web-01"], ["db-01", "web-02", "web-03"])
+    assert found["transitions"] == []
+
+
+def test_whoever_was_dead_before_the_backup_is_dead_after_the_restore(fleet_of_five: RealFleet, tmp_path: Path) -> None:
+    """Also where no check had noticed: a restore that starts the clock anew would show it alive."""
+    scene = Scene.of(fleet_of_five, tmp_path)
+    fleet_of_five.age("m1", 500)
+    scene.backup()
+    scene.destroy()
+    scene.restore()
+    found = fleet_of_five.check()
+    assert found["offline"] == ["m1"]
+    assert found["online"] == ["m2", "m3", "m4", "m5"]
+
+
+def test_an_old_backup_over_a_living_fleet_raises_no_alarm(fleet_of_five: RealFleet, tmp_path: Path) -> None:
+    """A third of the machines has beaten again when the first check comes; the others are not lost."""
+    scene = Scene.of(fleet_of_five, tmp_path)
+    fleet_of_five.check()
+    path = Path(scene.backup()["backup"]["location"])
+    for machine in ("m1", "m2", "m3", "m4", "m5"):
+        fleet_of_five.beat(machine)
+    with pytest.raises(RestoreFailed, match="is alive: 5 machines have beaten since"):
+        scene.restore()
+    aged(path, 3600 * NS)
+    scene.restore(force=True, backup=str(path))
+    fleet_of_five.beat("m1", "m2")
+    found = fleet_of_five.check()
+    assert (found["offline"], found["transitions"]) == ([], [])
+
+
+# -- one machine -------------------------------------------------------------------------------------------------
+
+
+def test_one_machine(scene: Scene) -> None:
+    scene.backup(machine_id="web-02")
+    record = scene.real.record("web-02")
+    before = (record.read_bytes(), record.stat().st_mtime_ns)
+    with scene.open() as store:
+        manage(store, Request(forget=["web-02"]))
+    assert not record.exists()
+    done = scene.restore(machine_id="web-02")
+    assert done["changed"]
+    assert (record.read_bytes(), record.stat().st_mtime_ns) == before
+    assert scene.real.check()["offline"] == ["db-01", "web-02", "web-03"], "it is as dead as it was"
+    assert not scene.restore(machine_id="web-02")["changed"]
+
+
+def test_one_machine_of_a_whole_backup(scene: Scene) -> None:
+    scene.backup()
+    before = scene.looks()
+    scene.real.beat("web-03", age=300)
+    done = scene.restore(machine_id="WEB-03")
+    assert done["machine_id"] == "web-03"
+    assert os.path.basename(done["replaced_backup"]).startswith("default@web-03@")
+    assert scene.looks()["heartbeats/web-03.json"] == before["heartbeats/web-03.json"]
+
+
+def test_a_machine_that_was_expected_is_expected_again(scene: Scene) -> None:
+    scene.backup(machine_id="web-01")
+    with scene.open() as store:
+        manage(store, Request(forget=["web-01"]))
+    scene.restore(machine_id="web-01")
+    assert "web-01" in json.loads((scene.path / "fleet.json").read_text())["expected"]
+
+
+def test_a_machine_that_is_alive_is_not_replaced(scene: Scene) -> None:
+    scene.backup(machine_id="web-01")
+    scene.real.beat("web-01")
+    with pytest.raises(RestoreFailed, match="web-01 is alive"):
+        scene.restore(machine_id="web-01")
+    assert scene.restore(machine_id="web-01", force=True)["changed"]
+
+
+def test_a_machine_that_is_not_there(scene: Scene) -> None:
+    with pytest.raises(MachineUnknown, match="has no heartbeat"):
+        scene.backup(machine_id="nobody")
+    scene.backup(machine_id="web-01")
+    with pytest.raises(InvalidSettings, match="a backup of web-01, not of web-02"):
+        scene.restore(machine_id="web-02", backup=os.listdir(scene.backups)[0])
+    scene.backup()
+    with pytest.raises(MachineUnknown, match="is not in"):
+        scene.restore(machine_id="nobody")
+
+
+# -- refusals ----------------------------------------------------------------------------------------------------
+
+
+def test_another_fleet_is_not_replaced(scene: Scene, tmp_path: Path) -> None:
+    made = scene.backup()["backup"]
+    other = RealFleet(tmp_path / "other")
+    before = looks(other.path)
+    with pytest.raises(RestoreFailed, match="another fleet"):
+        scene.restore(other.root, backup=made["location"])
+    assert looks(other.path) == before
+    assert scene.restore(other.root, backup=made["location"], force=True)["changed"]
+
+
+def test_what_is_not_there(scene: Scene, tmp_path: Path) -> None:
+    with pytest.raises(BackupNotFound, match="make one with heartbeat_backup"):
+        scene.restore()
+    with pytest.raises(BackupNotFound, match="heartbeat_backup_info lists"):
+        scene.restore(backup="default@20200101T000000.000000Z.tar.gz")
+    for name in ("../x", "a/b", "", "..", "a\0b"):
+        with pytest.raises(InvalidSettings):
+            scene.restore(backup=name)
+    made = scene.backup()["backup"]
+    with pytest.raises(StoreUnavailable, match="mount the share that holds it"):
+        scene.restore(tmp_path / "nowhere", backup=made["location"])
+    with pytest.raises(StoreUnavailable, match="mount the share that holds it"):
+        scene.restore(tmp_path / "nowhere", directory=None)
+
+
+def test_a_fleet_that_is_a_mount_cannot_be_swapped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is one is only claimed here: to mount something takes rights that a test may not have."""
+    scene.backup()
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == str(scene.path))
+    with pytest.raises(RestoreFailed, match="is a mount point"):
+        scene.restore()
+
+
+# -- the note ----------------------------------------------------------------------------------------------------
+
+
+def test_a_restore_can_be_seen(scene: Scene) -> None:
+    scene.backup()
+    scene.destroy()
+    done = scene.restore()
+    report = json.loads(Path(done["report"]).read_text())
+    assert report["sha256"] == done["backup"]["sha256"]
+    assert report["files"] == done["files"]
+    with scene.open() as store:
+        (shown,) = [i for i in incidents.history(store) if i["kind"] == "restore"]
+        assert shown["incident_id"] == done["incident_id"]
+        assert shown["closed_at"] is not None
+        ledger = journal.load(store)
+        assert (ledger.state.incidents, ledger.problems) == ({}, [])
+
+
+# -- file systems that cannot exchange directories ---------------------------------------------------------------
+
+
+def test_without_exchange_and_without_links(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As network file systems are."""
+    from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import swap
+
+    def no_link(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(swap, "exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "link", no_link)
+    before = scene.looks()
+    scene.backup(directory=None)
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    scene.restore(directory=None)
+    added_by_restore(before, scene.looks())
+    assert len(os.listdir(scene.path / "backups")) == 2
+    assert not list(scene.real.root.glob(".*"))
+
+
+# -- while machines beat -----------------------------------------------------------------------------------------
+
+BEATER = """\
+import os, sys, time
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import check, errors
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
+end, count = time.monotonic() + 60, 0
+print("ready", flush=True)
+while time.monotonic() < end and os.getppid() == int(sys.argv[3]):
+    try:
+        with FileStore(sys.argv[1], "default") as store:
+            register(store, sys.argv[2] + str(count % 20), {"n": count})
+            if count % 7 == 0:
+                check.run_check(store, force=True)
+    except errors.HeartbeatError:
+        pass
+    count += 1
+"""
+
+
+def test_under_load(tmp_path: Path) -> None:
+    """Machines join, beat and are checked by four processes all the while; each backup is one that a check can use."""
+    from ansible_collections.roosync.heartbeat.tests.unit.checker.children import environment
+
+    scene = Scene(tmp_path)
+    command = [sys.executable, "-c", BEATER, str(scene.real.root)]
+    beaters = [
+        subprocess.Popen(
+            [*command, "load-%d-" % n, str(os.getpid())],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        for n in range(4)
+    ]
+    try:
+        for beater in beaters:
+            assert beater.stdout is not None
+            assert beater.stdout.readline() == b"ready\n"
+        for number in range(6):
+            made = scene.backup()["backup"]
+            copy = tmp_path / ("copy-%d" % number)
+            copy.mkdir()
+            scene.restore(copy, backup=made["location"])
+            with FileStore(str(copy), "default") as store:
+                ledger = journal.load(store)
+                assert ledger.problems == []
+                rebuilt = journal.rebuild(store)
+                assert (rebuilt.problems, rebuilt.state) == ([], ledger.state)
+                for name in store.names("heartbeats"):
+                    found = store.read_beat(name[:-5])
+                    assert found is not None
+                    assert json.loads(found.data)["machine_id"] == name[:-5]
+        assert all(beater.poll() is None for beater in beaters)
+        # In place, with everybody still at it.
+        scene.restore(force=True)
+        assert not list(scene.real.root.glob(".*"))
+    finally:
+        for beater in beaters:
+            beater.kill()
+            beater.communicate()
+    found = scene.real.check()
+    assert found["problems"] == []
+    assert set(found["offline"]) <= {"db-01", "web-02", "web-03"}
+
+
+def test_under_real_agents(tmp_path: Path) -> None:
+    """Backed up and restored in place while agents beat: nobody is called lost, and they go on as if nothing were."""
+    real = RealFleet(tmp_path / "store", heartbeat_interval=0.1, warning_after=10, offline_after=20)
+    scene = Scene.of(real, tmp_path)
+    agents = [agent(tmp_path, real.root, "agent-%d" % number) for number in range(3)]
+    records = [real.record("agent-%d" % number) for number in range(3)]
+    try:
+        wait_until(lambda: beaten_since(records, 0), "the first beats")
+        real.check()
+        for _round in range(3):
+            scene.backup()
+        newest = scene.backup()["backup"]["location"]
+        moment = time.time_ns()
+        wait_until(lambda: beaten_since(records, moment), "beats after the backup")
+        done = scene.restore(backup=newest, force=True)
+        restored = time.time_ns()
+        wait_until(lambda: beaten_since(records, restored), "beats after the restore")
+        found = real.check()
+        assert (found["online"], found["transitions"], found["problems"]) == (sorted(r.stem for r in records), [], [])
+        assert done["replaced_backup"] is not None
+        assert all(one.poll() is None for one in agents)
+    finally:
+        for one in agents:
+            one.kill()
+            one.communicate()
+
+
+def test_destroyed_and_restored_under_real_agents(scene: Scene, tmp_path: Path) -> None:
+    """All that nobody writes meanwhile comes back with content, mode and time; and the agents go on by themselves."""
+    with scene.open() as store:
+        manage(store, Request({"heartbeat_interval": 0.1}))
+    agents = [agent(tmp_path, scene.real.root, "agent-%d" % number) for number in range(3)]
+    records = [scene.real.record("agent-%d" % number) for number in range(3)]
+
+    def at_rest() -> Any:
+        """All but what agents write: their records, and what those pass through on their way."""
+        found = scene.looks()
+        return {
+            path: what
+            for path, what in found.items()
+            if not path.startswith("heartbeats/agent-") and ".tmp-" not in path
+        }
+
+    def gone() -> bool:
+        shutil.rmtree(scene.path, ignore_errors=True)
+        return not scene.path.exists()
+
+    try:
+        wait_until(lambda: beaten_since(records, 0), "the first beats")
+        before = at_rest()
+        made = scene.backup()["backup"]
+        moment = time.time_ns()
+        wait_until(lambda: beaten_since(records, moment), "beats after the backup")
+        (scene.path / "fleet.json").unlink()
+        wait_until(gone, "the end of the fleet")
+        scene.restore(backup=made["location"])
+        restored = time.time_ns()
+        wait_until(lambda: beaten_since(records, restored), "beats after the restore")
+        added = added_by_restore(before, at_rest())
+        assert {path.split("/")[0] for path in added} == {"incidents", "journal", "reports"}
+        found = scene.real.check()
+        assert set(found["online"]) >= {r.stem for r in records}
+        assert set(found["offline"]) >= {"web-02", "web-03", "db-01"}, "and the dead are dead"
+        assert all(one.poll() is None for one in agents)
+    finally:
+        for one in agents:
+            one.kill()
+            one.communicate()
+
+
+def beaten_since(records: List[Path], moment: int) -> bool:
+    return all(r.exists() and r.stat().st_mtime_ns > moment for r in records)
+
+
+def agent(folder: Path, store: Path, machine: str) -> subprocess.Popen[bytes]:
+    """An agent as it runs on a host, with a configuration of its own."""
+    conf, host_id = folder / (machine + ".conf"), folder / (machine + ".id")
+    host_id.write_text(machine.ljust(32, "0") + "\n")
+    conf.write_text(
+        "store = %s\nmachine_id = %s\nstate_dir = %s\nhost_id = %s\n" % (store, machine, folder / machine, host_id)
+    )
+    command = [sys.executable, "-m", "_engine.agent", "run", "--config", str(conf)]
+    return subprocess.Popen(command, cwd=str(ENGINE.parent), stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def fleet_of_five(tmp_path: Path) -> RealFleet:
+    real = RealFleet(tmp_path / "store")
+    real.beat("m1", "m2", "m3", "m4", "m5")
+    with real.open() as store:
+        register(store, "m1")
+    return real

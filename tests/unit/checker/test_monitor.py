@@ -1,0 +1,374 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The check that a scheduler starts: a real process, as the role installs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import releases
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import run_check
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import to_ns
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor import deploy
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.config import KEYS, Config, as_text
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.results import LATEST, host_name
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode, sent_now
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
+
+PATIENCE = 30.0
+MACHINES = ("web-01", "web-02", "web-03", "web-04")
+# A loss of several is several losses here; and a beat that was made older has a clock that is wrong.
+SETTINGS = {"mass_failure_count": 100, "clock_skew_warning": 100_000}
+HOOK = """#!/bin/sh
+'''exec' "%s" "$0" "$@"
+' '''
+import json, os, sys
+told = json.load(sys.stdin)
+told["environment"] = os.environ["ROOSYNC_NEWLY_OFFLINE"]
+with open(%r, "a") as stream:
+    stream.write(json.dumps(told) + "\\n")
+sys.exit(int(open(%r).read()))
+"""
+
+
+class Monitor:
+    """A monitor on a host of its own, of a fleet of four machines that are online."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "store"
+        self.logs = self.root / "default" / "logs"
+        self.prefix = folder / "prefix"
+        self.conf = folder / "monitor.conf"
+        self.hook = folder / "hook"
+        self.status = folder / "status"
+        self.told_file = folder / "told"
+        self.store = FileStore(str(self.root), "default")
+        manage(self.store, Request(settings=SETTINGS))
+        for name in MACHINES:
+            register(self.store, name)
+        self.status.write_text("0")
+        self.hook.write_text(HOOK % (sys.executable, str(self.told_file), str(self.status)))
+        self.hook.chmod(0o755)
+        self.configure()
+        releases.install(str(self.prefix), deploy.sources())
+
+    def configure(self, **values: Any) -> None:
+        given = {"store": str(self.root), "state_dir": str(self.folder / "state"), **values}
+        text = releases.config_text(KEYS, as_text(given))
+        Config(str(self.conf), text)
+        self.conf.write_text(text)
+
+    def start(self) -> subprocess.Popen[str]:
+        command = deploy.command(sys.executable, str(self.prefix), str(self.conf))
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, cwd="/"
+        )
+
+    def run(self, status: int = 0) -> str:
+        """One check, to its end; what it said, on both channels."""
+        process = self.start()
+        said, trouble = process.communicate(timeout=PATIENCE)
+        assert process.returncode == status, trouble
+        assert "Traceback" not in trouble
+        return said + trouble
+
+    def lose(self, name: str) -> None:
+        """A machine falls silent: its last beat was an hour ago."""
+        path = self.root / "default" / "heartbeats" / ("%s.json" % name)
+        then = path.stat().st_mtime_ns - to_ns(3600)
+        os.utime(str(path), ns=(then, then))
+
+    def results(self, folder: Path) -> List[Path]:
+        return sorted(folder.glob("check-*.json"))
+
+    def told(self) -> List[Dict[str, Any]]:
+        if not self.told_file.exists():
+            return []
+        return [json.loads(line) for line in self.told_file.read_text().splitlines()]
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Monitor:
+    return Monitor(tmp_path)
+
+
+def test_a_check_and_its_result(monitor: Monitor) -> None:
+    assert monitor.run() == "4 machines: 4 online; newly online: web-01, web-02, web-03, web-04\n"
+    (path,) = monitor.results(monitor.logs)
+    result = json.loads(path.read_text())
+    assert result["online"] == list(MACHINES)
+    assert (result["host"], result["store"], result["fleet"]) == (host_name(), str(monitor.root), "default")
+    assert path.name == "check-%s-%s.json" % (result["checked_at"].replace("-", "").replace(":", ""), host_name())
+    assert (monitor.logs / LATEST).read_bytes() == path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o664
+    monitor.lose("web-02")
+    assert monitor.run() == "4 machines: 3 online, 1 offline; newly offline: web-02\n"
+    assert len(monitor.results(monitor.logs)) == 2
+    assert json.loads((monitor.logs / LATEST).read_text())["newly_offline"] == ["web-02"]
+    assert sorted(path.name for path in (monitor.folder / "state").iterdir()) == ["agent.lock", "roosync-heartbeat"]
+
+
+def test_a_folder_of_its_own(monitor: Monitor) -> None:
+    """With the store away there is a result there, with what was last known."""
+    folder = monitor.folder / "results"
+    monitor.configure(results=str(folder))
+    assert "STORE_UNAVAILABLE" in monitor.run(1)  # nobody has made it
+    folder.mkdir()
+    monitor.run()
+    assert monitor.results(monitor.logs) == []
+    monitor.root.rename(monitor.folder / "away")
+    assert monitor.run(1).startswith("STORE_UNAVAILABLE: there is no fleet at ")
+    latest = json.loads((folder / LATEST).read_text())
+    assert (latest["error_code"], latest["failed"]) == ("STORE_UNAVAILABLE", True)
+    assert latest["last_known"]["statuses"]["online"] == list(MACHINES)
+    assert len(monitor.results(folder)) == 2
+
+
+def name_of(days: float, host: str = "") -> str:
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(time.time() - days * 86_400))
+    return "check-%s.000000Z-%s.json" % (stamp, host or host_name())
+
+
+def test_results_are_cleared_away_by_number(monitor: Monitor) -> None:
+    monitor.configure(keep=3)
+    for _check in range(5):
+        monitor.run()
+    names = [path.name for path in monitor.results(monitor.logs)]
+    monitor.run()
+    assert [path.name for path in monitor.results(monitor.logs)][:2] == names[1:]
+    assert len(names) == 3
+
+
+def test_results_are_cleared_away_by_age(monitor: Monitor) -> None:
+    """This host's, and nothing else, whatever lies there."""
+    monitor.configure(keep_days=2)
+    young, old, link, folder = (name_of(days) for days in (1, 3, 4, 5))
+    others = {name_of(9, "other"), "check-me.json", "check-x-%s.json" % host_name(), "notes.txt", old + ".bak"}
+    before = {path.name for path in monitor.logs.iterdir()}
+    for name in (young, old, *others):
+        (monitor.logs / name).write_text("{}")
+    (monitor.logs / link).symlink_to(monitor.conf)
+    (monitor.logs / folder).mkdir()
+    monitor.run()
+    new = json.loads((monitor.logs / LATEST).read_text())["checked_at"].replace("-", "").replace(":", "")
+    left = {path.name for path in monitor.logs.iterdir()} - before
+    assert left == {young, folder, LATEST, "check-%s-%s.json" % (new, host_name()), *others}
+    assert monitor.conf.exists()
+
+
+def test_what_a_killed_monitor_left_is_swept(monitor: Monitor) -> None:
+    folder = monitor.folder / "results"
+    folder.mkdir()
+    monitor.configure(results=str(folder))
+    for name, age in ((".tmp-1-a", 7200), (".tmp-2-b", 60)):
+        (folder / name).write_text("{")
+        os.utime(str(folder / name), (time.time() - age, time.time() - age))
+    monitor.run()
+    assert [path.name for path in folder.glob(".tmp-*")] == [".tmp-2-b"]
+
+
+def test_a_link_in_the_place_of_the_latest_is_not_followed(monitor: Monitor) -> None:
+    precious = monitor.folder / "precious"
+    precious.write_text("precious")
+    (monitor.logs / LATEST).symlink_to(precious)
+    monitor.run()
+    assert precious.read_text() == "precious"
+    assert not (monitor.logs / LATEST).is_symlink()
+
+
+def test_the_hook_is_told_once(monitor: Monitor) -> None:
+    monitor.lose("web-04")
+    run_check(monitor.store, force=True)  # recorded before there was a monitor
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    assert monitor.told() == []
+    monitor.lose("web-02")
+    monitor.lose("web-03")
+    monitor.run()
+    (told,) = monitor.told()
+    assert told["newly_offline"] == ["web-02", "web-03"]
+    assert told["environment"] == "web-02 web-03"
+    assert [event["to"] for event in told["transitions"]] == ["offline", "offline"]
+    assert told["summary"].endswith("newly offline: web-02, web-03")
+    monitor.run()
+    assert len(monitor.told()) == 1
+
+
+def test_what_another_checker_recorded_is_told_too(monitor: Monitor) -> None:
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    monitor.lose("web-02")
+    run_check(monitor.store, force=True)
+    monitor.run()
+    assert [told["newly_offline"] for told in monitor.told()] == [["web-02"]]
+
+
+def test_a_goodbye_is_no_news(monitor: Monitor) -> None:
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    goodbye = Beat("web-02", 2, sent_now(), fingerprint="", boot_id="boot", leaving="stop")
+    monitor.store.write_beat("web-02", encode(goodbye))
+    assert "1 offline" in monitor.run()
+    assert monitor.told() == []
+
+
+def test_a_hook_that_fails_is_told_again(monitor: Monitor) -> None:
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    monitor.lose("web-02")
+    monitor.status.write_text("3")
+    assert "HOOK_FAILED: the hook %s ended with status 3" % monitor.hook in monitor.run(1)
+    monitor.lose("web-03")
+    monitor.status.write_text("0")
+    monitor.run()
+    monitor.run()
+    assert [told["newly_offline"] for told in monitor.told()] == [["web-02"], ["web-02", "web-03"]]
+    assert len(monitor.results(monitor.logs)) == 4
+
+
+def test_a_hook_that_is_not_there(monitor: Monitor) -> None:
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    monitor.hook.unlink()
+    monitor.lose("web-02")
+    assert "HOOK_FAILED: the hook %s cannot be run: No such file" % monitor.hook in monitor.run(1)
+
+
+def test_a_hook_that_hangs_is_ended_with_all_that_it_started(monitor: Monitor) -> None:
+    monitor.hook.write_text("#!/bin/sh\nsleep 600 &\necho $! >%s\nwait\n" % monitor.told_file)
+    monitor.configure(hook=[str(monitor.hook)], hook_timeout=1)
+    monitor.run()
+    monitor.lose("web-02")
+    assert "took longer than 1 s" in monitor.run(1)
+    started = Path("/proc/%d" % int(monitor.told_file.read_text()))
+    deadline = time.monotonic() + PATIENCE
+    while started.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_monitor_that_was_killed_loses_nothing(monitor: Monitor) -> None:
+    """Killed while its hook runs: recorded, and not told to the end. The next run tells it."""
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    good = monitor.hook.read_text()
+    monitor.hook.write_text("#!/bin/sh\ntouch %s\nexec sleep 600\n" % (monitor.folder / "begun"))
+    monitor.lose("web-02")
+    process = monitor.start()
+    deadline = time.monotonic() + PATIENCE
+    while not (monitor.folder / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    (hook,) = Path("/proc/%d/task/%d/children" % (process.pid, process.pid)).read_text().split()
+    process.send_signal(signal.SIGKILL)
+    os.kill(int(hook), signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
+    monitor.hook.unlink()  # while it ran it could not be written to
+    monitor.hook.write_text(good)
+    monitor.hook.chmod(0o755)
+    monitor.run()
+    assert [told["newly_offline"] for told in monitor.told()] == [["web-02"]]
+
+
+def test_another_store_in_the_place_of_the_first(monitor: Monitor) -> None:
+    """Its events are numbered anew: what it knew before is no news, what happens then is."""
+    monitor.configure(hook=[str(monitor.hook)])
+    for name in MACHINES:
+        monitor.lose(name)
+    monitor.run()
+    assert len(monitor.told()) == 1
+    monitor.store.close()
+    monitor.root.rename(monitor.folder / "old")
+    other = FileStore(str(monitor.root), "default")
+    manage(other, Request(settings=SETTINGS))
+    register(other, "db-01")
+    monitor.run()
+    monitor.lose("db-01")
+    monitor.run()
+    assert monitor.told()[1:] != []
+    assert monitor.told()[-1]["newly_offline"] == ["db-01"]
+
+
+def test_two_at_once(monitor: Monitor) -> None:
+    """The one of cron that finds another one still at it says so, and leaves it alone."""
+    monitor.hook.write_text("#!/bin/sh\ntouch %s\ncat >/dev/null\nexec sleep 600\n" % (monitor.folder / "begun"))
+    monitor.configure(hook=[str(monitor.hook)], hook_timeout=5)
+    monitor.run()
+    monitor.lose("web-02")
+    first = monitor.start()
+    deadline = time.monotonic() + PATIENCE
+    while not (monitor.folder / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert monitor.run(1).startswith("SERVICE_ALREADY_RUNNING: ")
+    first.communicate(timeout=PATIENCE)
+    assert first.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"store": ""}, "store is missing"),
+        ({"store": "srv"}, "absolute path"),
+        ({"results": "logs"}, "results must be an absolute path"),
+        ({"keep": 0}, "keep must be a number"),
+        ({"keep": 1.5}, "keep must be a number"),
+        ({"keep_days": -1}, "keep_days must be a number"),
+        ({"keep_days": "nan"}, "keep_days must be a number"),
+        ({"hook_timeout": "soon"}, "hook_timeout must be a number"),
+        ({"hook": "true"}, "hook must be a list of words"),
+        ({"hook": ["tell"]}, "hook must name its program by an absolute path"),
+        ({"hook": ["/bin/a\0b"]}, "hook"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense(values: Dict[str, Any], reason: str) -> None:
+    with pytest.raises(InvalidSettings, match=reason):
+        Config("monitor.conf", releases.config_text(KEYS, as_text({"store": "/srv", **values})))
+
+
+def test_wrong_calls(monitor: Monitor) -> None:
+    command = deploy.command(sys.executable, str(monitor.prefix), str(monitor.folder / "none.conf"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("INVALID_SETTINGS: cannot read the configuration")
+    done = subprocess.run([*command, "more"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.returncode, done.stderr[:6]) == (2, "usage:")
+
+
+def test_its_files_are_all_that_it_needs(monitor: Monitor) -> None:
+    """Nothing of the engine is imported from elsewhere, and nothing that only beats or syncs is taken along."""
+    body = """
+import json, runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as done:
+    assert not done.code
+print(json.dumps([m.__file__ for name, m in list(sys.modules.items()) if name.startswith("_engine")]))
+"""
+    command = deploy.command(sys.executable, str(monitor.prefix), str(monitor.conf))
+    done = subprocess.run(
+        [command[0], "-I", "-c", body, *command[2:]], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    imported = [Path(path) for path in json.loads(done.stdout.splitlines()[-1])]
+    assert len(imported) > 20
+    release = (monitor.prefix / "current").resolve()
+    assert all(release in path.parents for path in imported)
+    names = set(deploy.sources())
+    assert {"check.py", "agent/local.py", "detect/verdict.py", "monitor/start.py"} <= names
+    assert not {"fleet.py", "agent/service.py", "agent/deploy.py", "releases.py"} & names
+    assert all(not name.startswith("/") for name in names)

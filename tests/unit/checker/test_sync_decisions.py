@@ -1,0 +1,147 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Conflicts that are left to a person: opened once, settled for what was seen, and carried out by the next sync."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import decisions
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.settling import Settlement, settle
+from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    """web and db have both changed ``index``; the baseline has what db made of it, and web has met that."""
+    trees = Trees(tmp_path, "web", "db", "mail")
+    trees.put("web", index="v1", other="same")
+    for machine in ("web", "db"):
+        trees.sync(machine, "online")
+    trees.put("web", index="of web")
+    trees.put("db", index="of db")
+    trees.sync("db", "online")
+    met = trees.sync("web", "online")
+    assert (met["conflicts_resolved"], met["decisions_created"]) == (0, 1)
+    assert trees.files("web")["index"] == "of web"
+    return trees
+
+
+def ask(trees: Trees, dry_run: bool = False, **options: Any) -> Dict[str, Any]:
+    with trees.fleet.open() as store:
+        return settle(store, Settlement(**options), dry_run)
+
+
+def listed(trees: Trees) -> List[Dict[str, Any]]:
+    found: List[Dict[str, Any]] = ask(trees)["decisions"]
+    return found
+
+
+def test_it_is_opened_once_and_says_what_both_sides_have(trees: Trees) -> None:
+    (found,) = listed(trees)
+    assert (found["machine_id"], found["tree"], found["path"], found["state"]) == ("web", "site", "index", "open")
+    assert [found[side]["size"] for side in ("machine", "baseline", "base")] == [6, 5, 2]
+    again = trees.sync("web", "online")
+    assert (again["changed"], again["decisions_created"]) == (False, 0)
+    assert listed(trees) == [found]
+    assert trees.sync("web", "online", dry_run=True)["decisions_created"] == 0
+
+
+@pytest.mark.parametrize(("keep", "wins"), [("machine", "of web"), ("baseline", "of db")])
+def test_a_side_that_is_kept(trees: Trees, keep: str, wins: str) -> None:
+    (found,) = listed(trees)
+    before = trees.fleet.tree()
+    assert ask(trees, dry_run=True, keep=keep)["changed"]
+    assert trees.fleet.tree() == before
+    done = ask(trees, keep=keep, decision_id=found["decision_id"], reason="we looked")
+    assert done["settled"] == [found["decision_id"]]
+    assert not ask(trees, keep=keep)["changed"]
+    for machine in ("web", "db"):
+        trees.sync(machine, "online")
+        assert trees.files(machine) == {"index": wins, "other": "same"}
+    assert listed(trees) == []
+    assert not trees.sync("web", "online")["changed"]
+
+
+def test_a_file_that_is_given(trees: Trees, tmp_path: Path) -> None:
+    (found,) = listed(trees)
+    given = tmp_path / "both"
+    given.write_text("the best of both")
+    with pytest.raises(InvalidSettings, match="needs src"):
+        ask(trees, keep="file")
+    with pytest.raises(InvalidSettings, match="no regular file"):
+        ask(trees, keep="file", src=str(tmp_path))
+    done = ask(trees, keep="file", decision_id=found["decision_id"], src=str(given))
+    assert done["decisions"][0]["keep"] == "baseline"
+    for machine in ("web", "db"):
+        trees.sync(machine, "online")
+        assert trees.files(machine) == {"index": "the best of both", "other": "same"}
+    assert listed(trees) == []
+
+
+def test_what_was_settled_holds_for_what_was_seen(trees: Trees) -> None:
+    """web's file is changed once more after somebody has decided to drop it."""
+    ask(trees, keep="baseline")
+    trees.put("web", index="of web, and better")
+    done = trees.sync("web", "online")
+    assert (done["conflicts_resolved"], done["decisions_created"]) == (0, 1)
+    assert trees.files("web")["index"] == "of web, and better"
+    (found,) = listed(trees)
+    assert (found["state"], found["keep"]) == ("open", None)
+
+
+def test_it_is_closed_when_both_sides_agree_again(trees: Trees) -> None:
+    trees.put("web", index="of db")
+    trees.sync("web", "online")
+    assert listed(trees) == []
+    with trees.fleet.open() as store:
+        (closed,) = decisions.load_all(store)
+        assert (closed.state, closed.reason) == ("closed", "both sides agree again")
+        assert decisions.forget(store, "9999") == 1
+
+
+def test_one_that_is_not_there(trees: Trees) -> None:
+    with pytest.raises(InvalidSettings, match="no open decision"):
+        ask(trees, decision_id="0" * 16, keep="machine")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path_hex": "2e2e2f78"},
+        {"machine_id": "../x"},
+        {"tree": "../x"},
+        {"machine_manifest": "../../x"},
+        {"keep": "all"},
+        {"decision_id": "other"},
+        {"more": 1},
+        {"state": 5},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_document_that_makes_no_sense_is_not_used(trees: Trees, change: Dict[str, Any]) -> None:
+    (path,) = (trees.fleet.path / "decisions").glob("*.json")
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), **change)))
+    assert listed(trees) == []
+
+
+def test_names_in_any_encoding(tmp_path: Path) -> None:
+    trees = Trees(tmp_path, "web", "db", "mail")
+    name = b"caf\xe9"
+    for machine in ("web", "db"):
+        (trees.www(machine) / name.decode("utf-8", "surrogateescape")).write_text(machine)
+        met = trees.sync(machine, "online")
+    json.dumps(met).encode("utf-8")
+    (found,) = listed(trees)
+    assert found["path"] == "caf\\xe9"
+    ask(trees, keep="machine")
+    trees.sync("web", "online")
+    trees.sync("db", "online")
+    trees.sync("web", "online")
+    assert [p.read_text() for p in trees.www("web").iterdir()] == ["db"]

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Upkeep of a vault: what retention keeps, that nothing needed ever goes, and that damage is seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping
+from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    return Trees(tmp_path, "web", "db", "mail", keep_snapshots=2)
+
+
+def packs(trees: Trees) -> List[Path]:
+    return sorted((trees.fleet.path / "vault" / "packs").glob("*.pack"))
+
+
+def keep_up(trees: Trees, grace: float = 0.0, dry_run: bool = False) -> Dict[str, Any]:
+    """Prune, then take away, with the contents an hour older than they are."""
+    for pack in packs(trees):
+        aged = pack.stat().st_mtime_ns - 3600 * NS
+        os.utime(pack, ns=(aged, aged))
+    with trees.fleet.open() as store:
+        return keeping.keep_up(store, True, True, grace, dry_run)
+
+
+@given(
+    st.lists(st.integers(0, 1000), max_size=20).map(sorted),
+    st.integers(1, 10),
+    st.none() | st.integers(0, 1000),
+    st.integers(0, 1500),
+)
+def test_retention(times: List[int], count: int, seconds: Any, now: int) -> None:
+    settings = Settings(keep_snapshots=count, keep_snapshots_for=seconds)
+    gone = keeping.expired([at * NS for at in times], lambda at: at, settings, now * NS)
+    kept = times[len(gone) :]
+    assert [at * NS for at in times[: len(gone)]] == gone, "the oldest go"
+    assert len(kept) >= min(count, len(times))
+    if seconds is None:
+        assert len(kept) == min(count, len(times))
+    else:
+        assert all(at < now - seconds for at in times[: len(gone)])
+
+
+def test_nothing_that_is_needed_goes(trees: Trees) -> None:
+    for turn in range(6):
+        trees.put("web", index="version %d" % turn, **{"file%d" % turn: "x" * turn})
+        trees.sync("web", "online")
+    trees.sync("db", "online")
+    trees.put("db", index="of db")
+    trees.put("web", index="of web")
+    trees.sync("db", "online")
+    trees.sync("web", "online")
+    planned = keep_up(trees, dry_run=True)
+    done = keep_up(trees)
+    assert planned["pruned"] == dict(done["pruned"])
+    assert done["pruned"]["snapshots"] >= 4
+    assert done["verified"]["missing"] == done["verified"]["lost"] == []
+    assert done["collected"]["packs"] > 0
+    rolled = trees.sync("db", "rollback")
+    assert rolled["changed"]
+    assert not keep_up(trees)["pruned"]["snapshots"] > 1
+
+
+def test_what_was_relied_on_just_now_stays(trees: Trees) -> None:
+    trees.put("web", index="only for a moment")
+    trees.sync("web", "capture")
+    for turn in range(3):
+        trees.put("web", index="version %d" % turn)
+        trees.sync("web", "capture")
+    assert keep_up(trees, grace=7200.0)["collected"]["packs"] == 0
+    assert keep_up(trees)["collected"]["packs"] > 0
+
+
+def test_a_vault_that_was_never_used(trees: Trees) -> None:
+    done = keep_up(trees)
+    assert not done["changed"]
+    assert done["verified"]["packs"] == 0
+    assert "failure" not in done
+
+
+def test_damage_is_seen_and_named(trees: Trees) -> None:
+    trees.put("web", index="x" * 5000)
+    trees.sync("web", "capture")
+    pack = max(packs(trees), key=lambda path: path.stat().st_size)
+    data = bytearray(pack.read_bytes())
+    data[200] ^= 1
+    pack.chmod(0o640)
+    pack.write_bytes(data)
+    with trees.fleet.open() as store:
+        done = keeping.keep_up(store, True, False, None, False)
+    assert done["error_code"] == "STORE_CORRUPT"
+    assert len(done["verified"]["lost"]) == 1
+    assert "1 damaged packs, and 1 contents" in done["failure"]
+
+
+def test_nothing_goes_while_a_document_is_damaged(trees: Trees) -> None:
+    """Nobody knows what it names."""
+    for turn in range(4):
+        trees.put("web", index="version %d" % turn)
+        trees.sync("web", "capture")
+    base = next((trees.fleet.path / "vault" / "refs" / "machines").rglob("snapshots/*.json"))
+    base.write_text(base.read_text().replace("manifest", "manifesto"))
+    before = packs(trees)
+    with trees.fleet.open() as store, pytest.raises(StoreCorrupt):
+        keeping.collect(store, 0.0)
+    assert packs(trees) == before
+
+
+def test_what_a_changed_setting_keeps(trees: Trees) -> None:
+    for turn in range(5):
+        trees.put("web", index="version %d" % turn)
+        trees.sync("web", "capture")
+    with trees.fleet.open() as store:
+        manage(store, Request(settings={"keep_snapshots_for": 3600}))
+    assert keep_up(trees)["pruned"]["snapshots"] == 0
+    with trees.fleet.open() as store:
+        manage(store, Request(settings={"keep_snapshots_for": None, "keep_snapshots": 1}))
+    assert keep_up(trees)["pruned"]["snapshots"] == 4

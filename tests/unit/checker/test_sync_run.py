@@ -1,0 +1,289 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Syncs from the claim to the result, in one process, with real trees and a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    InvalidSettings,
+    MachineNotOffline,
+    MachineNotOnline,
+    MachineUnknown,
+    SyncMassDelete,
+)
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
+from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    """Three machines, of which all are online, with empty trees. (Of two, one lost would be a mass failure.)"""
+    return Trees(tmp_path, "web", "db", "mail")
+
+
+def test_a_capture_keeps_a_snapshot_and_a_second_one_finds_nothing_new(trees: Trees) -> None:
+    trees.put("web", index="hello", a__b="deep")
+    first = trees.sync("web", "capture")
+    assert (first["changed"], first["snapshots"], first["bytes_captured"]) == (True, 1, 9)
+    assert first["message"] == "web: 1 tree captured, 9 bytes new to the vault"
+    again = trees.sync("web", "capture")
+    assert (again["changed"], again["snapshots"], again["bytes_captured"]) == (False, 0, 0)
+    assert trees.open_entries() == []
+
+
+def test_what_a_lost_machine_had_is_published_from_its_snapshot(trees: Trees) -> None:
+    trees.put("web", index="hello", a__b="deep")
+    trees.sync("web", "capture")
+    trees.put("web", index="changed after the snapshot")
+    trees.lose("web")
+    assert trees.open_entries() == [("web", "offline", "pending")]
+    before = trees.whole("web")
+    planned = trees.pending(dry_run=True)
+    assert trees.open_entries() == [("web", "offline", "pending")]
+    done = trees.pending()
+    (sync,) = done["syncs"]
+    assert trees.whole("web") == before
+    assert (done["failed"], done["overtaken"], done["left"]) == ([], [], [])
+    assert [(c["path"], c["action"], c["side"]) for c in sync["plan"]] == [
+        ("a", "create", "baseline"),
+        ("a/b", "create", "baseline"),
+        ("index", "create", "baseline"),
+    ]
+    assert planned["syncs"][0]["plan"] == sync["plan"]
+    assert (sync["files_synced"], sync["bytes"], sync["baseline"]) == (2, 9, {"site": 1})
+    assert sync["backup_created"]
+    assert Path(sync["backup_path"]).exists()
+    assert 380 <= sync["offline_duration"] < 440, "since the deadline, which was 120 s after the last beat"
+    assert trees.open_entries() == []
+    again = trees.sync("web", "offline")
+    assert (again["changed"], again["plan"], again["backup_path"]) == (False, [], None)
+
+
+def test_events_that_do_not_fit_the_machine(trees: Trees) -> None:
+    with pytest.raises(MachineNotOffline, match="web is online"):
+        trees.sync("web", "offline")
+    trees.lose("web")
+    with pytest.raises(MachineNotOnline, match="web is offline"):
+        trees.sync("web", "online")
+    with pytest.raises(MachineUnknown):
+        trees.sync("nobody", "capture")
+    assert trees.open_entries() == [("web", "offline", "pending")]
+
+
+def test_a_fleet_without_trees(tmp_path: Path) -> None:
+    bare = Trees(tmp_path, "web", "db", sync_paths={"site": {"path": "/www", "machines": ["db"]}})
+    with pytest.raises(InvalidSettings, match="nothing to sync on web"):
+        bare.sync("web", "online")
+
+
+def synced(trees: Trees, *machines: str) -> None:
+    for machine in machines:
+        trees.sync(machine, "online")
+
+
+def test_three_machines_settle_on_one_baseline(trees: Trees) -> None:
+    trees.put("web", index="hello", a__b="deep")
+    trees.put("db", table="rows")
+    synced(trees, "web", "db", "mail", "web")
+    expected = {"index": "hello", "a/b": "deep", "table": "rows"}
+    assert [trees.files(machine) for machine in ("web", "db", "mail")] == [expected] * 3
+    for machine in ("web", "db", "mail"):
+        again = trees.sync(machine, "online")
+        assert (again["changed"], again["plan"], again["files_synced"]) == (False, [], 0), again
+    assert trees.open_entries() == []
+
+
+def test_check_mode_writes_nothing_and_says_what_is_then_done(trees: Trees) -> None:
+    trees.put("web", index="hello")
+    synced(trees, "web")
+    trees.put("db", table="rows")
+    before = (trees.fleet.tree(), trees.whole("db"))
+    planned = trees.sync("db", "online", dry_run=True)
+    assert (trees.fleet.tree(), trees.whole("db")) == before
+    done = trees.sync("db", "online")
+    assert planned["plan"] == done["plan"]
+    assert planned["diff"] == done["diff"]
+    assert (planned["changed"], planned["files_synced"], planned["backup_path"]) == (True, 2, None)
+    assert "would make 1 change on the machine and 1 in the baseline" in planned["message"]
+
+
+def test_the_whole_story_of_a_loss_and_a_return(trees: Trees) -> None:
+    """Capture, edits on both sides, loss, offline sync, an edit elsewhere, return, online sync, and all of it back."""
+    trees.put("web", index="v1", logo="png", old="to be deleted")
+    (trees.www("web") / "index").chmod(0o640)
+    (trees.www("web") / "link").symlink_to("index")
+    synced(trees, "web", "db")
+    trees.put("web", index="v2 of web", old=None)
+    trees.sync("web", "capture")
+    trees.lose("web")
+    (saved,) = trees.pending()["syncs"]
+    assert [(c["path"], c["action"], c["side"]) for c in saved["plan"]] == [
+        ("index", "replace", "baseline"),
+        ("old", "delete", "baseline"),
+    ]
+    synced(trees, "db")
+    assert trees.files("db") == {"index": "v2 of web", "link": "v2 of web", "logo": "png"}
+    trees.put("db", logo="svg", news="from db")
+    synced(trees, "db")
+    before = trees.whole("web")
+    trees.back("web")
+    assert trees.open_entries() == [("web", "online", "pending")]
+    assert trees.pending()["left"][0]["machine_id"] == "web", "only the machine itself can do that"
+    (returned,) = trees.pending("web")["syncs"]
+    assert trees.files("web") == {"index": "v2 of web", "link": "v2 of web", "logo": "svg", "news": "from db"}
+    assert returned["offline_duration"] > 370
+    assert trees.open_entries() == []
+    rolled = trees.sync("web", "rollback")
+    assert rolled["changed"]
+    assert trees.whole("web") == before
+    assert trees.whole("web")["index"][0] & 0o7777 == 0o640
+    assert trees.files("db")["logo"] == "svg", "others are not touched"
+
+
+def test_a_rollback_takes_the_baseline_back_only_if_nobody_has_built_on_it(trees: Trees) -> None:
+    trees.put("web", index="v1")
+    synced(trees, "web", "db")
+    trees.put("web", index="v2")
+    second = trees.sync("web", "online")
+    assert second["baseline"] == {"site": 2}
+    rolled = trees.sync("web", "rollback", sync_id=second["sync_id"])
+    assert [(c["side"], c["action"]) for c in rolled["plan"]] == [("baseline", "replace")]
+    assert trees.files("web") == {"index": "v2"}, "it was the machine that had changed; that sync did not touch it"
+    synced(trees, "db")
+    assert trees.files("db") == {"index": "v1"}
+    third = trees.sync("web", "online")
+    trees.put("db", more="of db")
+    synced(trees, "db")
+    again = trees.sync("web", "rollback", sync_id=third["sync_id"])
+    assert again["plan"] == [], "the baseline has gone on"
+
+
+def test_a_rollback_can_be_taken_back(trees: Trees) -> None:
+    trees.put("web", index="v1")
+    synced(trees, "web", "db")
+    trees.put("db", index="v2")
+    synced(trees, "db", "web")
+    rolled = trees.sync("web", "rollback")
+    assert trees.files("web") == {"index": "v1"}
+    trees.sync("web", "rollback", sync_id=rolled["sync_id"])
+    assert trees.files("web") == {"index": "v2"}
+
+
+def test_a_machine_that_is_lost_right_after_a_sync_undoes_nothing(trees: Trees) -> None:
+    """Its last capture was from before the sync."""
+    trees.put("web", index="v1")
+    synced(trees, "web", "db")
+    trees.put("db", index="v2")
+    synced(trees, "db", "web")
+    trees.lose("web")
+    (saved,) = trees.pending()["syncs"]
+    assert saved["plan"] == []
+    trees.back("web")
+    trees.sync("web", "rollback")
+    assert trees.files("web") == {"index": "v1"}
+    trees.lose("web")
+    trees.pending()
+    synced(trees, "db")
+    assert trees.files("db") == {"index": "v2"}
+
+
+def test_a_capture_that_was_overtaken_is_not_put_in_front(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sync came between looking at the tree and noting it: seen from there, it would look undone. The sync is real;
+    only that it comes just then is arranged."""
+    trees.put("web", index="v1")
+    synced(trees, "web", "db")
+    trees.put("db", index="v2")
+    synced(trees, "db")
+    trees.put("web", other="new")
+    site = trees.site("web")
+    look = site.capture
+
+    def overtaken(*args: Any) -> Any:
+        found = look(*args)
+        synced(trees, "web")
+        return found
+
+    monkeypatch.setattr(site, "capture", overtaken)
+    with trees.fleet.open() as store:
+        done = run(store, Request("web", "capture"), site, trees.fleet.open)
+    assert done["snapshots"] == 0
+    trees.lose("web")
+    (saved,) = trees.pending()["syncs"]
+    assert saved["plan"] == []
+
+
+def conflict(trees: Trees) -> None:
+    """web and db have both changed one file, and db was first."""
+    trees.put("web", index="v1", other="same")
+    synced(trees, "web", "db")
+    trees.put("web", index="of web")
+    trees.put("db", index="of db")
+    synced(trees, "db")
+
+
+@pytest.mark.parametrize(("policy", "wins"), [("baseline", "of db"), ("machine", "of web")])
+def test_a_policy_decides_and_the_loser_is_kept(trees: Trees, policy: str, wins: str) -> None:
+    conflict(trees)
+    done = trees.sync("web", "online", conflict_policy=policy, create_backup=False)
+    assert (done["conflicts_resolved"], done["decisions_created"]) == (1, 0)
+    assert done["backup_created"], "what lost must not be forgotten"
+    assert trees.files("web")["index"] == wins
+    synced(trees, "db")
+    assert trees.files("db")["index"] == wins
+    (found,) = done["conflicts"]
+    assert (found["path"], found["resolution"]) == ("index", policy)
+    assert [kept["side"] for kept in found["kept"]] == ["machine" if policy == "baseline" else "baseline"]
+
+
+def test_sync_from_baseline_off_leaves_the_machine_alone(trees: Trees) -> None:
+    trees.put("web", index="v1")
+    synced(trees, "web")
+    trees.put("db", table="rows")
+    done = trees.sync("db", "online", sync_from_baseline=False)
+    assert trees.files("db") == {"table": "rows"}
+    assert {c["side"] for c in done["plan"]} == {"baseline"}
+    synced(trees, "db", "web")
+    assert trees.files("db") == trees.files("web") == {"index": "v1", "table": "rows"}
+
+
+def test_an_unmounted_tree_is_not_published_as_a_deletion(trees: Trees) -> None:
+    trees.put("web", **{"f%d" % n: str(n) for n in range(5)})
+    synced(trees, "web", "db")
+    trees.put("web", **{"f%d" % n: None for n in range(4)})
+    with pytest.raises(SyncMassDelete, match="has lost 4 of 5 files"):
+        trees.sync("web", "online")
+    (trees.www("web") / "f4").unlink()
+    trees.www("web").rmdir()
+    with pytest.raises(SyncMassDelete, match="its directory is missing"):
+        trees.sync("web", "online")
+    synced(trees, "db")
+    assert len(trees.files("db")) == 5
+    trees.www("web").mkdir()
+    trees.sync("web", "online", force=True)
+    with pytest.raises(SyncMassDelete, match="the baseline of tree site would delete on db 5 of 5 files"):
+        trees.sync("db", "online")
+
+
+def test_one_machine_that_fails_stops_no_other(trees: Trees) -> None:
+    trees.put("web", index="hello")
+    trees.put("db", table="rows")
+    synced(trees, "web", "db", "web")
+    trees.lose("web")
+    trees.back("web")
+    trees.lose("db")
+    trees.back("db")
+    trees.put("web", index=None, table=None)
+    done = trees.pending("web", "db")
+    assert [(one["machine_id"], one["error_code"]) for one in done["failed"]] == [("web", "SYNC_MASS_DELETE")]
+    assert [one["machine_id"] for one in done["syncs"]] == ["db"]
+    assert [(m, state) for m, _event, state in trees.open_entries()] == [("web", "failed")]
+    assert [one["attempts"] for one in done["left"]] == [1]
+    (sync,) = trees.pending("web", force=True)["syncs"]
+    assert sync["files_synced"] == 2

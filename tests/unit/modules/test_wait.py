@@ -1,0 +1,45 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When heartbeat_wait looks. The pause is a stand-in that lets things happen instead of waiting for them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List
+
+import pytest
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import look
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
+
+RunModule = Callable[..., Dict[str, Any]]
+
+
+def come(store: str) -> None:
+    with open_store(store) as opened:
+        register(opened, "web-03")
+
+
+def test_the_last_look_is_when_the_time_is_up(
+    run_module: RunModule, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause that is longer than the time that is left must not make it give up early."""
+    pauses: List[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        come(store)
+
+    monkeypatch.setattr(look.time, "sleep", pause)
+    result = run_module("heartbeat_wait", store=store, machines=["web-03"], timeout=30, delay=3600)
+    assert (result["status"], result["looks"]) == ("online", 2)
+    assert len(pauses) == 1
+    assert 20 < pauses[0] <= 30
+
+
+def test_no_time_at_all_is_one_look(run_module: RunModule, store: str) -> None:
+    given = {"store": store, "machines": ["web-03"], "timeout": 0}
+    assert run_module("heartbeat_wait", **given)["error_code"] == "WAIT_TIMEOUT"
+    come(store)
+    assert run_module("heartbeat_wait", **given)["looks"] == 1
