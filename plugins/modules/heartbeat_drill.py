@@ -221,9 +221,9 @@ reports:
   description:
     - What was measured on each machine, once the drill has ended.
     - C(detection_seconds) is from the last heartbeat until a check found the machine offline, C(rto_seconds) until it
-      was back and up to date. C(rpo_seconds) is how old the recovered state was at the last heartbeat.
-      C(unprepared_rpo_seconds) is what it would have been without the sync that a drill begins with, and
-      C(unprepared_changes) is how many changes had not been captured.
+      was back and up to date. C(rpo_seconds) is how old the recovered state was when the agent was ended, or at the
+      last heartbeat if that came later. C(unprepared_rpo_seconds) is what it would have been without the sync that a
+      drill begins with, and C(unprepared_changes) is how many changes had not been captured.
   returned: success
   type: list
   elements: dict

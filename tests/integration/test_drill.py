@@ -21,7 +21,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores i
 from ansible_collections.roosync.heartbeat.tests.integration.browser import Browser, find_chromium
 from ansible_collections.roosync.heartbeat.tests.integration.drilled import LOOP, MACHINES, PATIENCE, DrilledFleet
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import snapshot
-from ansible_collections.roosync.heartbeat.tests.integration.runner import Ansible, Run
+from ansible_collections.roosync.heartbeat.tests.integration.runner import CHECKOUT, Ansible, Run
 
 
 def make(ansible: Ansible, folder: Path, **options: Any) -> Iterator[DrilledFleet]:
@@ -224,6 +224,14 @@ def test_refused_during_an_incident(fleet: DrilledFleet) -> None:
     assert fleet.reports() == []
     assert snapshot(fleet.store / "default" / "vault") == expected
     assert pids(fleet) == before
+
+
+def test_a_drill_of_nobody_says_what_to_do(ansible: Ansible) -> None:
+    for variables in ({}, {"heartbeat_hosts": ""}):
+        run = ansible.play(CHECKOUT / "playbooks" / "drill.yml", variables=variables)
+        assert run.rc == 2, run.output
+        assert "Say whose loss is to be rehearsed: -e heartbeat_hosts=web-01" in run.output
+        assert [task.name for task in run.tasks] == ["See that somebody is named"]
 
 
 def test_check_mode_touches_nothing(fleet: DrilledFleet) -> None:

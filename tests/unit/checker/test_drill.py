@@ -97,6 +97,8 @@ def test_from_the_beginning_to_the_report(trees: Trees, destroys: str) -> None:
     assert one.detection_seconds is not None
     assert one.rto_seconds is not None
     assert 499 < one.detection_seconds < one.rto_seconds < 560, "its last beat was 500 s ago"
+    assert one.rpo_seconds is not None, "the sync came after the last beat"
+    assert 0 <= one.rpo_seconds < 60, "what was recovered is as old as that sync, and not as the last beat"
     assert one.entries == 3 + (8 if destroys == "scratch" else 0)
     assert (one.differing, one.differences, one.kept) == (0, [], None)
     assert trees.whole("web") == before

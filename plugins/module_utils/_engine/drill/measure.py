@@ -97,7 +97,7 @@ def report(store: FileStore, drill: Drill, commits: List[Commit], machine: str, 
             made.planned = past.gone.planned
         if recovered_at is not None:
             made.rto_seconds = to_seconds(recovered_at - lost_at)
-        _age(store, drill, past, made, lost_at)
+        _age(store, drill, past, made, max(lost_at, drill.mark(machine, STOPPING) or lost_at))
     made.steps = _steps(drill, past, machine, lost_at)
     _compared(store, drill, made, told.compared)
     made.reason = _why_not(drill, made, past, told, recovered_at)
@@ -126,7 +126,11 @@ def _why_not(drill: Drill, made: MachineReport, past: History, told: Told, recov
 
 
 def _age(store: FileStore, drill: Drill, past: History, made: MachineReport, lost_at: int) -> None:
-    """How old the recovered state was at the loss; and how old it would have been without the drill's own sync."""
+    """How old the recovered state was at the loss; and how old it would have been without the drill's own sync.
+
+    :param lost_at: The last heartbeat, or when the agent was about to be ended if that is later: a machine may be
+        synced, and ended, without another heartbeat in between.
+    """
     machine, names = made.machine_id, drill.trees.get(made.machine_id, [])
     if not names:
         return

@@ -20,7 +20,7 @@ from .text import NOTHING, escape, moment, percent, plural, row, seconds, table
 FIGURES = (
     ("detection_seconds", "Detection", "from the last heartbeat until a check found the machine offline"),
     ("rto_seconds", "Recovery (RTO)", "from the last heartbeat until the machine was back and up to date"),
-    ("rpo_seconds", "Age of data (RPO)", "how old the recovered state was at the last heartbeat"),
+    ("rpo_seconds", "Age of data (RPO)", "how old the recovered state was at the loss"),
 )
 LOSSES = {"kill": "killed (SIGKILL)", "stop": "stopped"}
 MAX_DRILLS = 30
