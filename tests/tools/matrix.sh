@@ -9,8 +9,8 @@ shift 2
 
 case $name in
 py3.8) versions=3.8 requirements=test ;;                     # what the oldest managed machines have
-core-2.16) versions="3.11 3.12" requirements="core-2.16 test runner" ;; # the oldest supported ansible-core
-core-2.21) versions="3.13 3.12" requirements="core-2.21 test simulation runner" ;; # the newest
+core-2.16) versions="3.11 3.12" requirements="core-2.16 test" ;; # the oldest supported ansible-core
+core-2.21) versions="3.13 3.12" requirements="core-2.21 test simulation" ;; # the newest
 *)
     echo "no such environment: $name" >&2
     exit 2
