@@ -15,7 +15,7 @@ import os
 import stat
 
 from .errors import InvalidSettings, from_os_error
-from .stores.atomic import DIR_MODE, FILE_MODE
+from .stores.atomic import DIR_MODE, FILE_MODE, make_folder
 from .stores.file import FOLDERS, MARK
 
 TYPE_CHECKING = False
@@ -86,7 +86,7 @@ class Premises:
     def _make_root(self) -> None:
         self.before[self.root], self.after[self.root] = None, self._wanted(DIR_MODE, None)
         if not self._dry_run:
-            os.makedirs(self.root, mode=0o755)
+            make_folder(self.root)
 
     def _mend_fleet(self, root_fd: int) -> None:
         """Only of a fleet that is there: nothing but heartbeat_fleet starts one."""

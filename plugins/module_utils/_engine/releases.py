@@ -18,11 +18,11 @@ import shutil
 
 from .errors import InvalidSettings
 from .register import VERSION
-from .stores.atomic import TEMPORARY
+from .stores.atomic import TEMPORARY, make_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+    from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 PACKAGE = "_engine"
 CURRENT = "current"
@@ -110,7 +110,7 @@ def install(prefix: str, files: Dict[str, bytes]) -> None:
     before = installed(prefix)
     release = release_name(files)
     folder = os.path.join(prefix, RELEASES)
-    _make_folder(folder)
+    make_folder(folder)
     temporary = os.path.join(folder, "%s%d" % (TEMPORARY, os.getpid()))
     shutil.rmtree(temporary, ignore_errors=True)
     target = os.path.join(folder, release)
@@ -133,7 +133,7 @@ def install(prefix: str, files: Dict[str, bytes]) -> None:
 def _write_tree(root: str, files: Dict[str, bytes]) -> None:
     for name, data in files.items():
         path = os.path.join(root, name)
-        _make_folder(os.path.dirname(path))
+        make_folder(os.path.dirname(path))
         with open(path, "wb") as stream:
             stream.write(data)
             stream.flush()
@@ -151,15 +151,15 @@ def absolute(option: str, path: str) -> str:
     return os.path.normpath(path)
 
 
-def _make_folder(path: str) -> None:
-    """Readable for the user that they are for, whatever this process's umask is."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    for folder in reversed(missing):
-        os.mkdir(folder)
-        os.chmod(folder, 0o755)
+def closed(*paths: str) -> Optional[Tuple[str, str]]:
+    """The first folder above one of the paths that this user may not enter, and that path."""
+    for path in paths:
+        above = "/"
+        for name in path.strip("/").split("/"):
+            if os.path.isdir(above) and not os.access(above, os.X_OK):
+                return above, path
+            above = os.path.join(above, name)
+    return None
 
 
 def remove(prefix: str) -> None:

@@ -86,6 +86,22 @@ def test_what_was_made_may_be_read_and_written_by_the_group(
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o664
 
 
+@pytest.mark.parametrize("umask", [0, 0o002, 0o022, 0o077])
+def test_folders_are_for_everybody_to_read(tmp_path: Path, umask: int) -> None:
+    (tmp_path / "there").mkdir(mode=0o700)
+    before = os.umask(umask)
+    try:
+        atomic.make_folder(str(tmp_path / "there" / "a" / "b"))
+        atomic.make_folder(str(tmp_path / "there"))
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("there", "there/a", "there/a/b")]
+    assert modes == [0o700, 0o755, 0o755]
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(FileExistsError):
+        atomic.make_folder(str(tmp_path / "file" / "x"))
+
+
 def test_a_file_system_that_knows_one_mode_only(folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A share of Windows's kind refuses to change one; none can be mounted here."""
     monkeypatch.setattr(os, "fchmod", failing(errno.EPERM))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -21,7 +22,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FOLDERS, FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import NEIGHBOURS, Fleet, open_descriptors, tree
 
 WEB1 = encode(Beat(machine_id="web1", sequence=1, sent_at="2026-01-31T12:00:00.000000Z"))
@@ -75,6 +76,19 @@ def test_an_address_with_a_password_is_not_repeated() -> None:
 def test_a_fleet_name_is_never_a_path(name: str) -> None:
     with pytest.raises(InvalidSettings, match="use lower case letters, digits"):
         open_store("/srv/x", name)
+
+
+def test_a_new_store_is_for_its_group_whatever_umask_its_maker_has(tmp_path: Path) -> None:
+    root = tmp_path / "srv" / "store"
+    before = os.umask(0o077)
+    try:
+        with FileStore(str(root), "default") as store:
+            store.create()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(root.parent.stat().st_mode) == 0o755
+    folders = [root, root / "default", *(root / "default" / name for name in FOLDERS)]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o2775}
 
 
 @pytest.mark.parametrize("made", ["nothing", "root", "fleet", "folders", "elsewhere"])

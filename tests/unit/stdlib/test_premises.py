@@ -50,6 +50,7 @@ def test_a_new_directory(tmp_path: Path) -> None:
     assert made.changed
     assert made.diff() == would.diff()
     assert shown(root) == "2775 %d" % GROUP
+    assert stat.S_IMODE(root.parent.stat().st_mode) == 0o755, "others have to get to it"
     again = prepared(root)
     assert (again.changed, again.diff()) == (False, {"before": "", "after": ""})
 

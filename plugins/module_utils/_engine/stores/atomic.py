@@ -28,6 +28,22 @@ MAKING_LIMIT = 30.0
 _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV))
 
 
+def make_folder(path: str) -> None:
+    """Make a folder, and those above it that are missing, for everybody to read, whatever umask this process has."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for folder in reversed(missing):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            if not os.path.isdir(folder):
+                raise
+            continue  # somebody else was first
+        os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) & ~0o022 | 0o755)
+
+
 def write_temporary(dir_fd: int, data: bytes, durable: bool = True) -> Tuple[str, int]:
     """A new temporary file with ``data`` on disk; its name, and its mtime as the file server stamped it."""
     name = "%s%d-%s" % (TEMPORARY, os.getpid(), os.urandom(6).hex())

@@ -93,6 +93,9 @@ class FileStore:
     def create(self) -> None:
         """Make the fleet's folders; ``heartbeat_fleet`` alone does this, and writes the mark afterwards."""
         try:
+            if not os.path.isdir(self.root):
+                atomic.make_folder(self.root)
+                os.chmod(self.root, atomic.DIR_MODE)
             for folder in ("", *FOLDERS):
                 path = os.path.join(self.location, folder)
                 os.makedirs(path, exist_ok=True)
