@@ -13,7 +13,8 @@ description:
   - Copies the agent's files to the host and writes its configuration. A scheduler that starts it is the business of the
     role P(roosync.heartbeat.heartbeat_agent#role), which uses this module.
   - A new version is put beside the old one and switched to in one step.
-  - Refuses a host that could not beat. A store that is not mounted, full or read-only is found out here.
+  - Refuses a host that could not beat. A store that is not mounted, full, read-only or closed to O(owner) is found out
+    here, and so are folders that O(owner) may not enter.
   - Needs nothing but Python and its standard library on the host.
 author:
   - roosync.heartbeat maintainers (@roosync)
@@ -78,6 +79,8 @@ options:
   owner:
     description:
       - The user that the agent runs as. It owns O(state_dir) and may read O(config).
+      - What that user can do in the store is tried out as that user, so that a share which knows no root (NFS with
+        C(root_squash)) will do. Any other user than the one that the task runs as takes root.
     type: str
   whole_minutes:
     description:
@@ -146,6 +149,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._engine import releases
 from ..module_utils._engine.agent import deploy
 from ..module_utils._engine.agent.config import KEYS, Config
+from ..module_utils._engine.forked import as_user
 from ..module_utils._engine.metadata import encode_metadata
 from ..module_utils._module import installing
 from ..module_utils._module.spec import argument_spec
@@ -168,7 +172,7 @@ def install(module: AnsibleModule) -> Dict[str, Any]:
         },
     )
     config = Config(params["config"], text)
-    interval = deploy.examine(config, params["whole_minutes"])
+    interval = as_user(params["owner"], lambda: deploy.examine(config, params["whole_minutes"]))
     return dict(
         installing.install(module, text, deploy.sources(captures=config.capture_every > 0)),
         machine_id=config.machine_id,

@@ -98,6 +98,8 @@ options:
   owner:
     description:
       - The user that the check runs as. It owns O(state_dir) and may read O(config).
+      - What that user can do in the store is tried out as that user, so that a share which knows no root (NFS with
+        C(root_squash)) will do. Any other user than the one that the task runs as takes root.
     type: str
 seealso:
   - module: roosync.heartbeat.heartbeat_check
@@ -154,6 +156,7 @@ from typing import Any, Dict
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._engine import releases
+from ..module_utils._engine.forked import as_user
 from ..module_utils._engine.monitor import deploy
 from ..module_utils._engine.monitor.config import KEYS, Config, as_text
 from ..module_utils._engine.stores import open_store
@@ -167,7 +170,7 @@ def install(module: AnsibleModule) -> Dict[str, Any]:
     text = releases.config_text(KEYS, as_text({key: params[key] for key in KEYS}))
     config = Config(params["config"], text)
     with open_store(config.store, config.fleet) as store:
-        deploy.examine(store, params["interval"], params["whole_minutes"])
+        as_user(params["owner"], lambda: deploy.examine(store, params["interval"], params["whole_minutes"]))
         results = deploy.results_of(config, store)
     return dict(
         installing.install(module, text, deploy.sources()),

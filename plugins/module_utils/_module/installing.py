@@ -13,12 +13,17 @@ from ansible.module_utils.basic import AnsibleModule
 from .._engine import releases
 from .._engine.agent.local import write_local
 from .._engine.errors import InvalidSettings
+from .._engine.forked import as_user
+from .._engine.stores.atomic import make_folder
 from . import boundary
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from .._engine.stores.file import FileStore
+
+OURS = "roosync-heartbeat"
+"""How the names of folders begin that are for this collection alone."""
 
 
 def run(
@@ -64,7 +69,7 @@ def install(module: AnsibleModule, text: str, files: Dict[str, bytes]) -> Dict[s
         if not module.check_mode:
             releases.install(params["prefix"], files)
     if before != text and not module.check_mode:
-        os.makedirs(os.path.dirname(params["config"]), mode=0o755, exist_ok=True)
+        make_folder(os.path.dirname(params["config"]))
         write_local(params["config"], text.encode())
     changed = permit(module) or changed
     release = releases.release_name(files)
@@ -95,11 +100,39 @@ def permit(module: AnsibleModule) -> bool:
     if module.check_mode and (missing or not os.path.exists(config)):
         return True
     if missing:
-        os.makedirs(state_dir, mode=0o700)
+        make_folder(os.path.dirname(state_dir))
+        os.mkdir(state_dir, 0o700)
     changed = module.set_mode_if_different(state_dir, "0700", missing)
     changed = module.set_owner_if_different(state_dir, owner, changed)
     changed = module.set_mode_if_different(config, "0600", changed)
-    return bool(module.set_owner_if_different(config, owner, changed))
+    changed = module.set_owner_if_different(config, owner, changed)
+    return open_up(module) or bool(changed)
+
+
+def open_up(module: AnsibleModule) -> bool:
+    """See that the user reaches its files. Folders of our own name are opened to it, those of others are not ours to.
+
+    :returns: whether one had to be.
+    :raises InvalidSettings: one that is not ours is closed to the user.
+    """
+    params = module.params
+    files = os.path.join(params["prefix"], releases.CURRENT, releases.PACKAGE, "__init__.py")
+    changed = False
+    while True:
+        found = as_user(params["owner"], lambda: releases.closed(params["config"], files, params["state_dir"]))
+        if found is None:
+            return changed
+        folder, path = found
+        ours = os.path.basename(folder).startswith(OURS)
+        if not (ours and module.set_mode_if_different(folder, "a+rx", False)):
+            raise InvalidSettings(
+                "%s may not enter %s, and %s is in it; let it (chmod o+x %s), or name another folder"
+                % (params["owner"] or "this user", folder, path, folder),
+                path=folder,
+            )
+        if module.check_mode:
+            return True
+        changed = True
 
 
 def remove(module: AnsibleModule, remembered: Sequence[str]) -> Dict[str, Any]:

@@ -11,7 +11,8 @@ import time
 
 from ..register import read_settings
 from ..releases import CURRENT, PACKAGE, closure, keep_to_minutes, read
-from ..stores import open_store
+from ..settings import Settings
+from ..stores import base, open_store
 from .config import Config
 from .local import CAPTURE_LOCK, CAPTURE_SEEN, LOCK, PREPARED, SPOOL, running_pid
 
@@ -97,15 +98,19 @@ def _children(pid: int) -> List[int]:
 def examine(config: Config, whole_minutes: bool) -> float:
     """Whether this host can beat with this configuration: the store is there, and the scheduler can keep its time.
 
+    To be asked as the agent's user, by :func:`..forked.as_user`. That is why all that this needs is imported above.
+
     :param whole_minutes: the scheduler knows whole minutes only (cron).
     :returns: the machine's ``heartbeat_interval`` in seconds.
     :raises StoreUnavailable: there is no fleet at the store's address; most likely the share is not mounted here.
     :raises InvalidSettings: the interval is not made of whole minutes.
     """
-    with open_store(config.store, config.fleet) as store:
+    with open_store(config.store, config.fleet) as opened:
+        store: base.Store = opened
         store.connect()
         store.now()  # a real write: a store that is full or read-only is found out now, not by the first beat
-        interval = read_settings(store).for_machine(config.machine_id).heartbeat_interval
+        settings: Settings = read_settings(store)
+    interval = settings.for_machine(config.machine_id).heartbeat_interval
     if whole_minutes:
         keep_to_minutes(
             interval,

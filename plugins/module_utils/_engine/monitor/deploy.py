@@ -50,6 +50,8 @@ def results_of(config: Config, store: FileStore) -> str:
 def examine(store: FileStore, interval: float, whole_minutes: bool) -> None:
     """See that there is a fleet that can be written to, and that the scheduler can keep the time.
 
+    To be asked as the monitor's user, by :func:`..forked.as_user`.
+
     :raises StoreUnavailable: there is no fleet at the store's address; most likely the share is not mounted here.
     :raises InvalidSettings: the interval makes no sense, or cron cannot keep it.
     """

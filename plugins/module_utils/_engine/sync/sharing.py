@@ -4,22 +4,22 @@
 """Reading files in several processes: hashing in two is twice as fast, where threads gain nothing.
 
 Each process has its own share of the files and its own pack. A child does nothing but read, write its pack and say
-through a pipe what it found; it never returns into the program that it is a copy of.
+what it found.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from functools import partial
 
-from .. import errors
-from ..errors import HeartbeatError, SyncOnlineFailed
+from ..errors import SyncOnlineFailed
+from ..forked import Child
 from .files import Found, shares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Callable, Dict, List, Optional, Tuple
+    from typing import Callable, List, Optional
 
     from .files import FileReader, Job
     from .packing import PackWriter
@@ -28,10 +28,6 @@ WORTH_A_PROCESS = 8 << 20
 """Bytes of files that make another process worth its start; a file counts for at least 16 KiB."""
 MOST = 2
 """More processes than this are not faster on the disks that most machines have, and take from others' work."""
-
-
-class ChildDied(SyncOnlineFailed):
-    """A process that was to read some of the files ended before it had done so."""
 
 
 def read_files(
@@ -45,11 +41,12 @@ def read_files(
     :param open_writer: makes a pack.
     """
     parts = shares(jobs, processes(jobs))
-    children = [_Child(make_reader, part, open_writer) for part in parts[1:]]
+    died = SyncOnlineFailed("a process that was reading files was ended; run it again")
+    children = [Child(partial(_read, make_reader, part, open_writer), died) for part in parts[1:]]
     try:
         found = _read(make_reader, parts[0], open_writer) if parts else []
         for child in children:
-            found.extend(child.result())
+            found.extend(Found(*row) for row in child.result())
     finally:
         for child in children:
             child.end()
@@ -76,53 +73,3 @@ def _read(
         found = list(make_reader(writer).read_all(jobs))
         writer.commit()
     return found
-
-
-class _Child:
-    """Another process with a share of the files."""
-
-    def __init__(self, *work: Any) -> None:
-        self.answer, there = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _live(there, work)
-        os.close(there)
-
-    def result(self) -> List[Found]:
-        """What it found; its error, if it had one.
-
-        :raises ChildDied: it ended without an answer.
-        """
-        with os.fdopen(os.dup(self.answer), "rb") as stream:
-            data = stream.read()
-        try:
-            answer = json.loads(data)
-        except ValueError as exc:
-            raise ChildDied("a process that was reading files was ended; run it again") from exc
-        if "error" in answer:
-            kind, message, details = answer["error"]
-            raise getattr(errors, kind, ChildDied)(message, **details)
-        return [Found(*row) for row in answer["found"]]
-
-    def end(self) -> None:
-        """Let go of it. If its answer is not wanted any more, it finds nobody to give it to, and ends."""
-        os.close(self.answer)
-        try:
-            os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass
-
-
-def _live(there: int, work: Tuple[Any, ...]) -> None:
-    """The whole life of a child."""
-    status = 1
-    try:
-        try:
-            answer: Dict[str, Any] = {"found": _read(*work)}
-        except HeartbeatError as exc:
-            answer = {"error": (type(exc).__name__, exc.message, exc.details)}
-        with os.fdopen(there, "wb") as stream:
-            stream.write(json.dumps(answer).encode("ascii"))
-        status = 0
-    finally:
-        os._exit(status)
