@@ -78,7 +78,8 @@ options:
     type: path
   owner:
     description:
-      - The user that the agent runs as. It owns O(state_dir) and may read O(config).
+      - The user that the agent runs as. It owns O(state_dir) with what is remembered there, and may read
+        O(config).
       - What that user can do in the store is tried out as that user, so that a share which knows no root (NFS with
         C(root_squash)) will do. Any other user than the one that the task runs as takes root.
     type: str
@@ -174,7 +175,7 @@ def install(module: AnsibleModule) -> Dict[str, Any]:
     config = Config(params["config"], text)
     interval = as_user(params["owner"], lambda: deploy.examine(config, params["whole_minutes"]))
     return dict(
-        installing.install(module, text, deploy.sources(captures=config.capture_every > 0)),
+        installing.install(module, text, deploy.sources(captures=config.capture_every > 0), deploy.REMEMBERED),
         machine_id=config.machine_id,
         heartbeat_interval=interval,
         command=deploy.command(sys.executable, params["prefix"], params["config"]),

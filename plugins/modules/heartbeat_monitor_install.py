@@ -97,7 +97,8 @@ options:
     default: /var/lib/roosync-heartbeat-monitor
   owner:
     description:
-      - The user that the check runs as. It owns O(state_dir) and may read O(config).
+      - The user that the check runs as. It owns O(state_dir) with what is remembered there, and may read
+        O(config).
       - What that user can do in the store is tried out as that user, so that a share which knows no root (NFS with
         C(root_squash)) will do. Any other user than the one that the task runs as takes root.
     type: str
@@ -173,7 +174,7 @@ def install(module: AnsibleModule) -> Dict[str, Any]:
         as_user(params["owner"], lambda: deploy.examine(store, params["interval"], params["whole_minutes"]))
         results = deploy.results_of(config, store)
     return dict(
-        installing.install(module, text, deploy.sources()),
+        installing.install(module, text, deploy.sources(), deploy.REMEMBERED),
         command=deploy.command(params["python"] or sys.executable, params["prefix"], params["config"]),
         results_dir=results,
     )

@@ -11,10 +11,12 @@ library only: it runs on the host itself.
 from __future__ import annotations
 
 import ast
+import errno
 import hashlib
 import os
 import pkgutil
 import shutil
+import stat
 
 from .errors import InvalidSettings
 from .register import VERSION
@@ -192,6 +194,40 @@ def forget(state_dir: str, remembered: Sequence[str]) -> None:
             shutil.rmtree(path)
         else:
             os.unlink(path)
+
+
+def hand_over(state_dir: str, remembered: Sequence[str], uid: int, dry_run: bool) -> bool:
+    """Give what :func:`forgettable` names to another user, who could not write to it otherwise.
+
+    Of what the user before may have put there instead nothing is given: no link is followed, and a file that has
+    another name somewhere else is left as it is.
+
+    :returns: whether anything is another user's.
+    """
+    changed = False
+    for path in forgettable(state_dir, remembered):
+        changed = _give(path, None, uid, dry_run) or changed
+    return changed
+
+
+def _give(name: str, parent: Optional[int], uid: int, dry_run: bool) -> bool:
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+    except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+            return False
+        raise
+    try:
+        state = os.fstat(fd)
+        folder = stat.S_ISDIR(state.st_mode)
+        changed = state.st_uid != uid and (folder or (stat.S_ISREG(state.st_mode) and state.st_nlink == 1))
+        if changed and not dry_run:
+            os.fchown(fd, uid, -1)
+        for inside in os.listdir(fd) if folder else ():
+            changed = _give(inside, fd, uid, dry_run) or changed
+        return changed
+    finally:
+        os.close(fd)
 
 
 def is_there(prefix: str) -> bool:

@@ -13,7 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from .._engine import releases
 from .._engine.agent.local import write_local
 from .._engine.errors import InvalidSettings
-from .._engine.forked import as_user
+from .._engine.forked import account, as_user
 from .._engine.stores.atomic import make_folder
 from . import boundary
 
@@ -58,8 +58,11 @@ def run(
     boundary.run(module, work)
 
 
-def install(module: AnsibleModule, text: str, files: Dict[str, bytes]) -> Dict[str, Any]:
-    """Files, configuration and state folder as they are asked for; ``changed``, ``release`` and ``diff``."""
+def install(module: AnsibleModule, text: str, files: Dict[str, bytes], remembered: Sequence[str]) -> Dict[str, Any]:
+    """Files, configuration and state folder as they are asked for; ``changed``, ``release`` and ``diff``.
+
+    :param remembered: the names of the files in ``state_dir``.
+    """
     params = module.params
     before, found = read(params["config"]), releases.installed(params["prefix"])
     changed = before != text
@@ -71,7 +74,7 @@ def install(module: AnsibleModule, text: str, files: Dict[str, bytes]) -> Dict[s
     if before != text and not module.check_mode:
         make_folder(os.path.dirname(params["config"]))
         write_local(params["config"], text.encode())
-    changed = permit(module) or changed
+    changed = permit(module, remembered) or changed
     release = releases.release_name(files)
     return {
         "changed": changed,
@@ -92,8 +95,8 @@ def read(path: str) -> str:
         return ""
 
 
-def permit(module: AnsibleModule) -> bool:
-    """The least that the user needs: its own state folder, and to read the configuration."""
+def permit(module: AnsibleModule, remembered: Sequence[str]) -> bool:
+    """The least that the user needs: its own state folder with what is in it, and to read the configuration."""
     params = module.params
     state_dir, config, owner = params["state_dir"], params["config"], params["owner"]
     missing = not os.path.isdir(state_dir)
@@ -104,6 +107,8 @@ def permit(module: AnsibleModule) -> bool:
         os.mkdir(state_dir, 0o700)
     changed = module.set_mode_if_different(state_dir, "0700", missing)
     changed = module.set_owner_if_different(state_dir, owner, changed)
+    if owner:
+        changed = releases.hand_over(state_dir, remembered, account(owner).pw_uid, module.check_mode) or changed
     changed = module.set_mode_if_different(config, "0600", changed)
     changed = module.set_owner_if_different(config, owner, changed)
     return open_up(module) or bool(changed)

@@ -11,11 +11,15 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Sequence
 
 import pytest
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.agent.deploy import REMEMBERED
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.deploy import (
+    REMEMBERED as REMEMBERED_BY_MONITORS,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.faults import root_only
 
@@ -126,6 +130,44 @@ def test_a_store_that_only_root_may_write(run_module: RunModule, host: Host, nam
     assert "give this user write access" in result["msg"]
     assert not host.etc.exists()
     assert not host.prefix.exists()
+
+
+@pytest.mark.parametrize(("name", "remembered"), [(MODULES[0], REMEMBERED), (MODULES[1], REMEMBERED_BY_MONITORS)])
+@pytest.mark.parametrize("others", [True, False])
+def test_another_user_is_given_what_was_remembered(
+    run_module: RunModule, host: Host, name: str, remembered: Sequence[str], others: bool
+) -> None:
+    """By the user before, or by root, where it was started by hand; in a folder that is the new user's, or not yet."""
+    run_module(name, **host.places())
+    folder = host.state / remembered[-1]
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "x").write_text("x")
+    for each in remembered[:-1]:
+        (host.state / each).write_text("x")
+    ours = [host.state / remembered[0], folder, folder / "deep", folder / "deep" / "x"]
+    (host.state / "other").write_text("somebody else's")
+    if others:
+        os.chown(str(host.state), 2, 2)
+    assert run_module(name, _ansible_check_mode=True, **host.places())["changed"]
+    assert {path.stat().st_uid for path in ours} == {0}
+    assert run_module(name, **host.places())["changed"]
+    assert {path.stat().st_uid for path in ours} == {65534}
+    assert (host.state / "other").stat().st_uid == 0
+    assert not run_module(name, **host.places())["changed"]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_else_is_given_away(run_module: RunModule, host: Host, name: str) -> None:
+    """The user before may have put anything there, under the names that are remembered."""
+    run_module(name, **host.places())
+    secret = host.folder / "secret"
+    secret.write_text("root's")
+    (host.state / "agent.lock").symlink_to(secret)
+    assert not run_module(name, **host.places())["changed"]
+    (host.state / "agent.lock").unlink()
+    os.link(str(secret), str(host.state / "agent.lock"))
+    assert not run_module(name, **host.places())["changed"]
+    assert secret.stat().st_uid == 0
 
 
 @pytest.mark.parametrize("name", MODULES)
