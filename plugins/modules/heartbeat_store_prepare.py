@@ -12,6 +12,7 @@ version_added: "0.1.0"
 description:
   - Makes the directory of a store, for a group to share, and gives the folders of a fleet that is there already their
     group and modes. Modes are C(2775) for folders and C(664) for files, which is what agents and checks need.
+    Backups that their owner has closed to others stay closed.
   - Refuses a directory beneath a file system that is meant to be mounted and is not.
   - Measures free space, free files and quotas, warns when they run low, and refuses when they are too low.
   - Creates no fleet. That is the business of M(roosync.heartbeat.heartbeat_fleet). The role

@@ -4,8 +4,9 @@
 """The directory of a store, and a fleet's folders in it: there, and for their group to write into.
 
 What :class:`.stores.file.FileStore` needs is that everybody may make, rename and remove files in each folder, and read
-each file: folders are 2775, so that what is made in them belongs to their group, and files are 664. Inside of the store
-no link is followed, because everybody in the group can make one. Standard library only.
+each file: folders are 2775, so that what is made in them belongs to their group, and files are 664. Backups that their
+owner has closed to others stay so. Inside of the store no link is followed, because everybody in the group can make one.
+Standard library only.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import stat
 
 from .errors import InvalidSettings, from_os_error
 from .stores.atomic import DIR_MODE, FILE_MODE, make_folder
-from .stores.file import FOLDERS, MARK
+from .stores.file import FOLDERS, MARK, PRIVATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ def group_id(name: str) -> int:
         return grp.getgrgid(int(name)).gr_gid if name.isdigit() else grp.getgrnam(name).gr_gid
     except (KeyError, ValueError, OverflowError):
         raise InvalidSettings("group %.80r is not there; make it first, or name another one" % name) from None
+
+
+def is_private(folder: str, state: os.stat_result) -> bool:
+    """Whether a folder is meant to be closed to the group: that of backups, when their owner has closed it."""
+    return folder == PRIVATE and not state.st_mode & 0o077
 
 
 class Premises:
@@ -101,7 +107,7 @@ class Premises:
             for folder in FOLDERS:
                 parent, name = os.path.split(folder)
                 fd = fds[folder] = _open(name, fds[parent]) if fds[parent] >= 0 else -1
-                if fd >= 0:
+                if fd >= 0 and not is_private(folder, os.fstat(fd)):
                     self._mend(fd, os.path.join(self.root, self.fleet, folder), DIR_MODE)
         finally:
             for fd in fds.values():

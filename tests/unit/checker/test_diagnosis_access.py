@@ -122,3 +122,16 @@ def test_a_group_that_is_left_out(patient: Patient) -> None:
     assert finding(report, "permissions")["details"] == [
         {"path": "heartbeats", "what": "the group of the fleet may not write into it"}
     ]
+
+
+def test_backups_that_are_closed_to_others(patient: Patient, tmp_path: Path) -> None:
+    """That is how their owner leaves them, and nothing to complain of for anybody."""
+    for path in patient.fleet.path.rglob("*"):
+        path.chmod(0o775 if path.is_dir() else 0o664)
+    (patient.fleet.path / "backups").chmod(0o700)
+    assert named(patient.diagnose()) == []
+    for path in (patient.fleet.path, *(p for p in patient.fleet.path.rglob("*") if p.name != "backups")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    report = diagnosis(patient.fleet.root, tmp_path, AS_ANOTHER_USER)
+    assert not {"store_readable"} & set(named(report))
+    assert "backups" not in str(finding(report, "permissions"))

@@ -71,6 +71,20 @@ def test_a_fleet_that_was_made_otherwise(fleet: Fleet) -> None:
     assert not prepared(fleet.root).changed
 
 
+def test_backups_that_were_closed_stay_closed(fleet: Fleet) -> None:
+    """The group may write in the folder only until its owner has made a backup there."""
+    backups = fleet.location / "backups"
+    prepared(fleet.root)
+    assert shown(backups) == "2775 %d" % GROUP
+    backups.chmod(0o700)
+    before = shown(backups)
+    assert not prepared(fleet.root).changed
+    (fleet.location / "fleet.json").unlink()
+    with fleet.store() as store:
+        store.create()
+    assert shown(backups) == before
+
+
 def test_without_a_group_they_keep_theirs(fleet: Fleet) -> None:
     fleet.root.chmod(0o755)
     work = prepared(fleet.root, gid=None)

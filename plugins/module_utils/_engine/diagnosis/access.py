@@ -10,7 +10,7 @@ from typing import Any, Dict
 from ..clock import iso
 from ..errors import HeartbeatError
 from ..settings import Settings
-from ..stores.file import FOLDERS
+from ..stores.file import FOLDERS, PRIVATE
 from .finding import FAILED, OK, WARNING, Finding
 from .scene import Scene
 
@@ -27,7 +27,8 @@ def readable(scene: Scene) -> Finding:
         scene.store.read("fleet.json")
         count = len(scene.store.scan().received)
         for folder in FOLDERS:
-            scene.store.names(folder)
+            if folder != PRIVATE:
+                scene.store.names(folder)
     except HeartbeatError as exc:
         if exc.details.get("errno") in ("ENOENT", "ENOTDIR", "ELOOP"):
             # A folder that is not there is named by the check of permissions.

@@ -12,6 +12,7 @@ import time
 from typing import Any, Dict, Iterator, List, Set
 
 from ..clock import iso
+from ..premises import is_private
 from ..state import RUNNING, State, SyncEntry
 from ..stores.base import printable
 from ..stores.file import FOLDERS, MARK
@@ -66,8 +67,7 @@ def _forbidden(location: str) -> Iterator[Dict[str, Any]]:
     top = os.stat(location)
     read_only = bool(os.statvfs(location).f_flag & os.ST_RDONLY)
     for folder in ("", *FOLDERS):
-        path = os.path.join(location, folder)
-        for failed, what in _of_folder(path, top, read_only):
+        for failed, what in _of_folder(location, folder, top, read_only):
             yield {"path": folder or ".", "what": what, "failed": failed}
     for name in sorted(os.listdir(location)) if os.access(location, os.R_OK) else []:
         state = os.lstat(os.path.join(location, name))
@@ -79,7 +79,8 @@ def _forbidden(location: str) -> Iterator[Dict[str, Any]]:
             yield {"path": name, "what": "its group may not read it", "failed": False}
 
 
-def _of_folder(path: str, top: os.stat_result, read_only: bool) -> Iterator[tuple[bool, str]]:
+def _of_folder(location: str, folder: str, top: os.stat_result, read_only: bool) -> Iterator[tuple[bool, str]]:
+    path = os.path.join(location, folder)
     try:
         state = os.lstat(path)
     except OSError as exc:
@@ -87,6 +88,8 @@ def _of_folder(path: str, top: os.stat_result, read_only: bool) -> Iterator[tupl
         return
     if not stat.S_ISDIR(state.st_mode):
         yield True, "it is no folder"
+        return
+    if is_private(folder, state):
         return
     if not os.access(path, os.R_OK | os.X_OK):
         yield True, "this user may not read it"

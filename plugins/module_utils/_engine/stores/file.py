@@ -40,6 +40,8 @@ FOLDERS = (
     "logs",
     "locks",
 )
+PRIVATE = "backups"
+"""The one folder that its owner closes to the group, once there is something in it."""
 LEFT_BEHIND_AFTER = 3600 * 10**9
 NOTES_KEPT = {"conflicts": 7 * 86_400 * 10**9}
 """Folders whose files are notes: how long one that is not renewed is kept, in nanoseconds."""
@@ -98,6 +100,8 @@ class FileStore:
                 os.chmod(self.root, atomic.DIR_MODE)
             for folder in ("", *FOLDERS):
                 path = os.path.join(self.location, folder)
+                if folder == PRIVATE and os.path.isdir(path):
+                    continue
                 os.makedirs(path, exist_ok=True)
                 if os.stat(path).st_uid == os.geteuid():
                     os.chmod(path, atomic.DIR_MODE)
@@ -304,8 +308,8 @@ class FileStore:
     def sweep(self, now: int) -> None:
         """See the protocol. A writer takes far less than an hour between making its file and giving it its name."""
         for folder in ("", *FOLDERS):
-            if folder == "backups":
-                continue  # its owner's alone, who tidies up there
+            if folder == PRIVATE:
+                continue  # its owner tidies up there
             fd = self._folder(folder)
             try:
                 names = os.listdir(fd)
