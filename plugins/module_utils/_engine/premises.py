@@ -5,7 +5,7 @@
 
 What :class:`.stores.file.FileStore` needs is that everybody may make, rename and remove files in each folder, and read
 each file: folders are 2775, so that what is made in them belongs to their group, and files are 664. Backups that their
-owner has closed to others stay so. Inside of the store no link is followed, because everybody in the group can make one.
+owner has closed to others stay so. Inside of the store no link is followed: everybody in the group can make one.
 Standard library only.
 """
 

@@ -115,6 +115,21 @@ def test_folders_that_another_user_may_not_read(patient: Patient, tmp_path: Path
     assert not left & {"journal", "checkpoint", "locks"}
 
 
+@pytest.mark.parametrize(("name", "check"), [("journal/%020d.json" % 1, "journal"), ("checkpoint.json", "checkpoint")])
+def test_a_file_of_the_history_that_another_user_may_not_read(
+    patient: Patient, tmp_path: Path, name: str, check: str
+) -> None:
+    for path in (patient.fleet.path, *patient.fleet.path.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    path = patient.fleet.path / name
+    path.touch()
+    path.chmod(0)
+    report = diagnosis(patient.fleet.root, tmp_path, AS_ANOTHER_USER)
+    assert set(named(report)) - {"permissions"} == {check}
+    assert finding(report, check)["details"] == [{"path": str(path), "errno": "EACCES"}]
+    assert "write access" in finding(report, check)["advice"]
+
+
 def test_a_group_that_is_left_out(patient: Patient) -> None:
     (patient.fleet.path / "heartbeats").chmod(0o2755)
     report = patient.diagnose()

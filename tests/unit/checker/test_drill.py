@@ -16,7 +16,13 @@ import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import journal
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS, iso
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.drill import begin, document, end, measure
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.drill import (
+    begin,
+    document,
+    end,
+    measure,
+    scratch,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.drill.document import Drill
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.drill.trees import DrilledMachine
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
@@ -139,6 +145,46 @@ def test_the_age_of_what_was_recovered(tmp_path: Path, changes: int) -> None:
         assert one.unprepared_rpo_seconds > one.rpo_seconds + 0.3
     else:
         assert one.unprepared_rpo_seconds == one.rpo_seconds, "nothing had changed since: it was as good as new"
+
+
+def test_of_two_that_begin_at_once_one_is_refused(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One begins while another is being prepared; neither has seen the other's document when it looks."""
+    note, refused = begin._note_vault, []
+
+    def meanwhile(*arguments: Any) -> None:
+        monkeypatch.setattr(begin, "_note_vault", note)
+        try:
+            Played(trees, "db")
+        except (ServiceAlreadyRunning, LockTimeout) as exc:
+            refused.append(exc)
+        note(*arguments)
+
+    monkeypatch.setattr(document, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(begin, "_note_vault", meanwhile)
+    Played(trees, "web")
+    assert len(refused) == 1
+    assert [drill.machines for drill in drills(trees)] == [["web"]]
+
+
+def test_one_that_cannot_begin_is_in_nobodys_way(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch, "LOCK_PATIENCE", 0.1)
+    with trees.fleet.open() as store, store.lock("fleet", 5), pytest.raises(LockTimeout):
+        Played(trees, destroys="scratch")
+    assert drills(trees) == []
+    Played(trees, destroys="scratch")
+
+
+@pytest.mark.parametrize("patience", [float("nan"), float("inf"), 1e300, 0.0, -1.0])
+def test_a_patience_that_makes_no_sense(trees: Trees, patience: float) -> None:
+    with pytest.raises(InvalidSettings, match="patience"):
+        Played(trees, patience=patience)
+    assert drills(trees) == []
+
+
+@pytest.mark.parametrize("tree", [1, {}, {"entries": 1, "differing": 0, "differences": [{"path": 1}]}])
+def test_comparisons_that_make_no_sense(tree: Any) -> None:
+    with pytest.raises(InvalidSettings, match="heartbeat_drill_tree"):
+        measure.Told(compared={"site": tree})
 
 
 def test_what_differs_fails_and_what_others_have_published_does_not(trees: Trees) -> None:

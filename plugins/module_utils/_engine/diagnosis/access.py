@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
-
 from ..clock import iso
 from ..errors import HeartbeatError
 from ..settings import Settings
 from ..stores.file import FOLDERS, PRIVATE
-from .finding import FAILED, OK, WARNING, Finding
+from .finding import OK, WARNING, Finding, failure
 from .scene import Scene
 
 
@@ -33,7 +31,7 @@ def readable(scene: Scene) -> Finding:
         if exc.details.get("errno") in ("ENOENT", "ENOTDIR", "ELOOP"):
             # A folder that is not there is named by the check of permissions.
             return Finding(name, OK, "the fleet's folder can be read")
-        return _failure(name, exc)
+        return failure(name, exc)
     return Finding(name, OK, "%d record%s and every folder can be read" % (count, "" if count == 1 else "s"))
 
 
@@ -43,16 +41,8 @@ def writable(scene: Scene) -> Finding:
         evidence = "a file was really written, read back and removed at %s" % iso(scene.probe.stamp)
         scene.store.now()
     except HeartbeatError as exc:
-        return _failure(name, exc)
+        return failure(name, exc)
     return Finding(name, OK, evidence)
-
-
-def _failure(name: str, exc: HeartbeatError) -> Finding:
-    """An error's message says what is wrong and, after the last semicolon, what to do."""
-    evidence, _separator, advice = exc.message.rpartition("; ")
-    detail: Dict[str, Any] = {}
-    detail.update((key, exc.details[key]) for key in ("path", "errno") if key in exc.details)
-    return Finding(name, FAILED, evidence or exc.message, advice, [detail] if detail else [])
 
 
 def latency(scene: Scene) -> Finding:

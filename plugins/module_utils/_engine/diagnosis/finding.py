@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Dict, List, Mapping
 
-from ..errors import InvalidSettings
+from ..errors import HeartbeatError, InvalidSettings
 
 OK = "ok"
 WARNING = "warning"
@@ -65,6 +65,14 @@ class Limits:
             raise InvalidSettings(
                 "keep: %.80s is refused: it must be between 1 and %d" % (self.keep, MAX_KEPT), setting="keep"
             )
+
+
+def failure(name: str, exc: HeartbeatError) -> Finding:
+    """An error's message says what is wrong and, after the last semicolon, what to do."""
+    evidence, _separator, advice = exc.message.rpartition("; ")
+    detail: Dict[str, Any] = {}
+    detail.update((key, exc.details[key]) for key in ("path", "errno") if key in exc.details)
+    return Finding(name, FAILED, evidence or exc.message, advice, [detail] if detail else [])
 
 
 def worst(findings: List[Finding], complete: bool) -> str:

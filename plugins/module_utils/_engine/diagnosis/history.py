@@ -8,14 +8,20 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping
 
 from .. import journal
+from ..errors import HeartbeatError, StoreUnavailable
 from ..report import shorten
-from .finding import FAILED, OK, WARNING, Finding
+from .finding import FAILED, OK, WARNING, Finding, failure
 from .scene import Scene
 
 
 def commits(scene: Scene) -> Finding:
     """Every commit from the first one on, whether or not anybody still reads it."""
-    rebuilt = scene.history.rebuilt
+    try:
+        rebuilt = scene.history.rebuilt
+    except StoreUnavailable as exc:
+        if not _is_about(exc, "/journal/"):
+            raise
+        return failure("journal", exc)
     details = lost_commits(rebuilt)
     if _in_the_making(scene, rebuilt):
         details = [d for d in details if number_of(d) != rebuilt.last_name]
@@ -51,8 +57,19 @@ def _in_the_making(scene: Scene, ledger: journal.Ledger) -> bool:
     return abs(scene.probe.stamp - ledger.torn[making]) < journal.TORN_GRACE
 
 
+def _is_about(exc: HeartbeatError, what: str) -> bool:
+    """Whether a file of this kind cannot be read. That a folder cannot be is named by the checks of the store."""
+    path = str(exc.details.get("path", ""))
+    return what in path and path.endswith(".json")
+
+
 def checkpoint(scene: Scene) -> Finding:
-    ledger, rebuilt = scene.history.ledger, scene.history.rebuilt
+    try:
+        ledger, rebuilt = scene.history.ledger, scene.history.rebuilt
+    except StoreUnavailable as exc:
+        if not _is_about(exc, "/" + journal.CHECKPOINT):
+            raise
+        return failure("checkpoint", exc)
     damaged = [dict(p) for p in ledger.problems if str(p["kind"]).startswith("checkpoint_")]
     if damaged:
         evidence = "%s: %s" % (damaged[0]["path"], damaged[0]["what"])

@@ -6,11 +6,19 @@
 from __future__ import annotations
 
 import random
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Dict, List, Optional, Tuple
 
 from ..clock import iso, parse_iso, to_ns
-from ..errors import InvalidSettings, LockTimeout, MachineNotOnline, MachineUnknown, ServiceAlreadyRunning
+from ..errors import (
+    HeartbeatError,
+    InvalidSettings,
+    LockTimeout,
+    MachineNotOnline,
+    MachineUnknown,
+    ServiceAlreadyRunning,
+)
 from ..identity import normalise_machine_id
 from ..look import View, view
 from ..state import OFFLINE, ONLINE, UNKNOWN
@@ -21,6 +29,8 @@ from ..sync.spec import TreeSpec
 from . import document, rehearsed, scratch
 from .document import RUNNING, Drill
 from .trees import SCRATCH
+
+MAX_PATIENCE = 30 * 86_400
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,14 @@ class Wanted:
     folder: str = ""
     patience: float = 3600.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.patience <= MAX_PATIENCE:
+            raise InvalidSettings(
+                "patience: %s is refused: it must be more than 0, and at most %d seconds"
+                % (self.patience, MAX_PATIENCE),
+                setting="patience",
+            )
+
 
 def begin(store: FileStore, wanted: Wanted, dry_run: bool = False) -> Dict[str, Any]:
     """Choose the machines and open the drill's document.
@@ -51,6 +69,11 @@ def begin(store: FileStore, wanted: Wanted, dry_run: bool = False) -> Dict[str, 
     :raises MachineNotOnline: and the like; nothing was changed.
     """
     store.connect()
+    with nullcontext() if dry_run else document.changing(store):
+        return _begin(store, wanted, dry_run)
+
+
+def _begin(store: FileStore, wanted: Wanted, dry_run: bool) -> Dict[str, Any]:
     candidates = sorted({normalise_machine_id(name, "machines") for name in wanted.machines})
     if not candidates:
         raise InvalidSettings("machines is empty: name the machines of the drill; no other is touched")
@@ -88,9 +111,14 @@ def begin(store: FileStore, wanted: Wanted, dry_run: bool = False) -> Dict[str, 
     )
     _note_vault(store, drill, seen.now)
     if not dry_run:
+        # The document first: it tells whoever finds the tree which drill has to take it away again.
         document.write(store, drill)
-        for spec in own:
-            scratch.declare(store, spec)
+        try:
+            for spec in own:
+                scratch.declare(store, spec)
+        except HeartbeatError:
+            store.delete(document.path_of(drill_id))
+            raise
     return {"drill": drill, "trees": trees}
 
 

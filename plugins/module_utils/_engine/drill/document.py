@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Dict, List, Optional
+from typing import Any, ClassVar, Dict, Iterator, List, Optional
 
 from .. import documents
 from ..clock import parse_iso
-from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
+from ..errors import HeartbeatError, InvalidSettings, LockTimeout, StoreCorrupt
 from ..identity import is_machine_id
 from ..stores.base import Store, read_if_file
 from .trees import is_drill_id
@@ -25,6 +26,7 @@ RUNNING = "running"
 ENDED = "ended"
 PASSED = "passed"
 FAILED = "failed"
+LOCK_PATIENCE = 15.0
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -135,6 +137,18 @@ def path_of(drill_id: str, suffix: str = ".json") -> str:
 def write(store: Store, drill: Drill) -> None:
     """Put a drill in place of what was known of it."""
     store.write(path_of(drill.drill_id), (json.dumps(asdict(drill), indent=2) + "\n").encode("ascii"))
+
+
+@contextmanager
+def changing(store: Store) -> Iterator[None]:
+    """The documents of drills are nobody else's to write meanwhile.
+
+    :raises LockTimeout: somebody else has been writing them all the time.
+    """
+    with store.lock("drills", LOCK_PATIENCE) as held:
+        if not held:
+            raise LockTimeout("somebody else is writing the document of a drill; try again")
+        yield
 
 
 def read(store: Store, drill_id: str) -> Drill:

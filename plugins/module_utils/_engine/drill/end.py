@@ -11,13 +11,12 @@ from dataclasses import asdict
 from typing import Any, Dict, List, Mapping, Optional
 
 from ..clock import iso
-from ..errors import HeartbeatError, InvalidSettings, LockTimeout
+from ..errors import HeartbeatError, InvalidSettings
 from ..report import shorten
 from ..stores.file import FileStore
 from . import document, measure, page, rehearsed, scratch, trend
 from .document import ENDED, FAILED, PASSED, RUNNING, Drill, Mark
 
-LOCK_PATIENCE = 15.0
 MAX_STEP = 80
 NOT_RETURNED = ("baselines", "commit", "expires_at", "marks", "snapshots")
 """What a drill's document has for the end of the drill alone."""
@@ -30,9 +29,7 @@ def mark(store: FileStore, drill_id: str, machines: List[str], step: str, dry_ru
     """
     if not 0 < len(step) <= MAX_STEP:
         raise InvalidSettings("step must be a few words, at most %d characters" % MAX_STEP)
-    with nullcontext(True) if dry_run else store.lock("drills", LOCK_PATIENCE) as held:
-        if not held:
-            raise LockTimeout("somebody else is writing the document of a drill; try again")
+    with nullcontext() if dry_run else document.changing(store):
         drill = document.read(store, drill_id)
         if drill.state != RUNNING:
             raise InvalidSettings("the drill %s has ended; begin another one" % drill_id)
@@ -53,7 +50,13 @@ def end(store: FileStore, drill_id: str, told: Mapping[str, measure.Told], keep:
 
     :param told: by machine, what the playbook knows.
     :param keep: how many reports to keep.
+    :raises InvalidSettings: there is no such drill, or what is told is not of it.
     """
+    with nullcontext() if dry_run else document.changing(store):
+        return _end(store, drill_id, told, keep, dry_run)
+
+
+def _end(store: FileStore, drill_id: str, told: Mapping[str, measure.Told], keep: int, dry_run: bool) -> Dict[str, Any]:
     drill = document.read(store, drill_id)
     if drill.state == ENDED:
         return {"changed": False, "drill": drill}

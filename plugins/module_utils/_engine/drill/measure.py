@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from .. import documents, journal
 from ..clock import iso, parse_iso, to_seconds
+from ..errors import InvalidSettings
 from ..observe import load_fleet
 from ..state import DONE, OFFLINE, ONLINE, Commit, SyncEntry, Transition
 from ..stores.file import FileStore
@@ -32,6 +33,27 @@ class Told:
     trouble: str = ""
     kept: Optional[str] = None
     compared: Dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, tree in self.compared.items():
+            if not _is_comparison(tree):
+                raise InvalidSettings(
+                    "compared: what it says of the tree %.80s is nothing that heartbeat_drill_tree returns; give its "
+                    "trees as they are" % name
+                )
+
+
+def _is_comparison(tree: Any) -> bool:
+    """Whether this is what a machine says of a tree that it has compared."""
+    if not isinstance(tree, dict) or not all(type(tree.get(name)) is int for name in ("entries", "differing")):
+        return False
+    found = tree.get("differences")
+    return isinstance(found, list) and all(
+        isinstance(each, dict)
+        and all(isinstance(each.get(name), str) for name in ("tree", "path", "what"))
+        and all(isinstance(each.get(name), (str, type(None))) for name in ("before", "after"))
+        for each in found
+    )
 
 
 @dataclass
