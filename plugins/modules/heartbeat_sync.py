@@ -84,7 +84,8 @@ options:
     choices: [manual, baseline, machine, newest]
   force:
     description:
-      - Sync even if a tree has vanished, or has lost more than half of its files.
+      - Sync even if a tree has vanished, or has lost more than half of its files. Roll back even if most of the files
+        go that did not come with the sync.
     type: bool
     default: false
   restore:

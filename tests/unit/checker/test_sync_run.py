@@ -15,8 +15,10 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     MachineNotOffline,
     MachineNotOnline,
     MachineUnknown,
+    StoreUnavailable,
     SyncMassDelete,
 )
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import doing
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
@@ -174,6 +176,60 @@ def test_a_rollback_can_be_taken_back(trees: Trees) -> None:
     assert trees.files("web") == {"index": "v1"}
     trees.sync("web", "rollback", sync_id=rolled["sync_id"])
     assert trees.files("web") == {"index": "v2"}
+
+
+def test_a_rollback_of_an_offline_sync_can_be_taken_back_and_touches_no_tree(trees: Trees) -> None:
+    trees.put("web", **{"f%d" % n: str(n) for n in range(10)})
+    synced(trees, "web", "db")
+    trees.put("web", f0="edited")
+    trees.sync("web", "capture")
+    trees.lose("web")
+    (saved,) = trees.pending()["syncs"]
+    trees.back("web")
+    trees.put("web", f1="edited after the snapshot")
+    before = trees.whole("web")
+    rolled = trees.sync("web", "rollback", sync_id=saved["sync_id"])
+    assert [(c["path"], c["side"]) for c in rolled["plan"]] == [("f0", "baseline")]
+    again = trees.sync("web", "rollback", sync_id=rolled["sync_id"])
+    assert [(c["path"], c["side"]) for c in again["plan"]] == [("f0", "baseline")]
+    assert trees.whole("web") == before
+    synced(trees, "db")
+    assert trees.files("db")["f0"] == "edited"
+
+
+def test_a_rollback_does_not_empty_a_tree_by_itself(trees: Trees) -> None:
+    """Its files are not what the sync has brought, and the record says that there were none before."""
+    synced(trees, "web")
+    trees.put("db", **{"f%d" % n: str(n) for n in range(4)})
+    synced(trees, "db")
+    (brought,) = [trees.sync("web", "online")["sync_id"]]
+    trees.sync("web", "rollback", sync_id=brought, dry_run=True)
+    trees.put("web", **{"own%d" % n: str(n) for n in range(4)})
+    before = trees.whole("web")
+    with pytest.raises(SyncMassDelete, match="would delete on web 4 of 4 files"):
+        trees.sync("web", "rollback", sync_id=brought)
+    assert trees.whole("web") == before
+    trees.sync("web", "rollback", sync_id=brought, force=True)
+    assert trees.files("web") == {}
+
+
+def test_a_rollback_leaves_what_another_machine_has_published(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """web's sync fails when it has written down the version that it is about to publish, and db publishes that."""
+    trees.put("web", index="v1", other="v1")
+    synced(trees, "web", "db")
+    trees.put("web", index="of web")
+    trees.put("db", other="of db")
+
+    def away(*_args: Any) -> Any:
+        raise StoreUnavailable("the store went away")
+
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
+        patched.setattr(doing, "publish", away)
+        trees.sync("web", "online")
+    assert trees.sync("db", "online")["baseline"] == {"site": 2}
+    assert trees.sync("web", "rollback")["plan"] == []
+    synced(trees, "db")
+    assert trees.files("db")["other"] == "of db"
 
 
 def test_a_machine_that_is_lost_right_after_a_sync_undoes_nothing(trees: Trees) -> None:

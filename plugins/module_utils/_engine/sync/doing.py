@@ -36,6 +36,7 @@ def write_record(session: Session, plans: List[TreePlan], versions: Dict[str, in
             "spec": plan.spec.as_mapping(),
             "machine_before": before,
             "machine_after": after,
+            "captured": plan.captured,
             "baseline_before": plan.baseline_version,
             "baseline_before_manifest": plan.baseline_ref.manifest if plan.baseline_ref is not None else None,
             "baseline_after": versions.get(plan.spec.name, plan.baseline_version),

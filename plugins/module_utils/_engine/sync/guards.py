@@ -63,17 +63,28 @@ def refuse_mass_delete(base: Manifest, mine: Optional[Manifest], machine_id: str
         )
     lost = too_many_lost(base, mine)
     if lost:
-        refusal = _error(
+        raise _error(
             "tree %s of %s has lost %d of %d files since the last sync (a disk that is not mounted?); nothing was "
             "synced. Bring them back, or set force: true if they are meant to be deleted everywhere",
             base,
             lost,
             machine_id,
         )
-        raise refusal
 
 
-def refuse_mass_delete_here(mine: Manifest, new_mine: Manifest, machine_id: str, force: bool = False) -> None:
+BY_BASELINE = (
+    "the baseline of tree %s would delete on %s %d of %d files; nothing was synced. Look at the baseline, or set "
+    "force: true if they are meant to be deleted"
+)
+BY_ROLLBACK = (
+    "the rollback of tree %s would delete on %s %d of %d files that did not come with the sync; nothing was taken "
+    "back. Keep them elsewhere, or set force: true if they are meant to be deleted"
+)
+
+
+def refuse_mass_delete_here(
+    mine: Manifest, new_mine: Manifest, machine_id: str, force: bool = False, text: str = BY_BASELINE
+) -> None:
     """Stop when a merge would delete most of a machine's files.
 
     :param new_mine: what the merge makes of ``mine``.
@@ -81,14 +92,7 @@ def refuse_mass_delete_here(mine: Manifest, new_mine: Manifest, machine_id: str,
     """
     lost = None if force else too_many_lost(mine, new_mine)
     if lost:
-        refusal = _error(
-            "the baseline of tree %s would delete on %s %d of %d files; nothing was synced. "
-            "Look at the baseline, or set force: true if they are meant to be deleted",
-            mine,
-            lost,
-            machine_id,
-        )
-        raise refusal
+        raise _error(text, mine, lost, machine_id)
 
 
 def _error(text: str, before: Manifest, lost: List[str], machine_id: str) -> SyncMassDelete:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, List, Mapping, Optional, Tuple
 
+from ..state import OFFLINE
 from . import decisions
 from .guards import refuse_mass_delete, refuse_mass_delete_here
 from .manifest import DIRECTORY, Entry, Manifest
@@ -29,6 +30,8 @@ class TreePlan:
     mine: Manifest
     theirs: Manifest
     merged: Merge
+    captured: bool = True
+    """Whether the machine itself was looked at. If not, its last snapshot stands for it, and it is not touched."""
 
     @property
     def machine_changes(self) -> List[Change]:
@@ -93,7 +96,8 @@ def plan_tree(
     told = decisions.decided(known, mine, theirs, spec)
     merged = merge(base, mine, theirs, session.policy, spec, touch_machine, told)
     refuse_mass_delete_here(mine, merged.new_mine, machine_id, force)
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged)
+    captured = session.request.event != OFFLINE
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured)
 
 
 def plan_trees(

@@ -14,7 +14,8 @@ from ..errors import BackupNotFound, HeartbeatError, StoreCorrupt
 from ..state import OFFLINE
 from . import capturing, doing, entries
 from . import spec as specs
-from .manifest import Manifest
+from .guards import BY_ROLLBACK, refuse_mass_delete_here
+from .manifest import Manifest, same
 from .merge import merge
 from .outcome import BASELINE
 from .planning import TreePlan
@@ -65,13 +66,13 @@ def roll_back(session: Session, site: Optional[Site]) -> Outcome:
         )
     trees = _trees(record)
     outcome = Outcome(session.machine_id, EVENT, session.event_id, dry_run=session.request.dry_run)
-    touched = record["event"] != OFFLINE
+    touched = [spec for spec, known in trees if known["captured"]]
     if touched and site is None:
         raise HeartbeatError("the trees of %s cannot be reached from here" % session.machine_id)
     found: Dict[str, Optional[Manifest]] = {}
     if touched and site is not None:
-        found = capturing.capture(session, site, [spec for spec, _known in trees], outcome)
-    plans = [_plan(session, spec, known, found.get(spec.name), touched) for spec, known in trees]
+        found = capturing.capture(session, site, touched, outcome)
+    plans = [_plan(session, spec, known, found.get(spec.name)) for spec, known in trees]
     outcome.plans = plans
     outcome.changed = outcome.changed or any(plan.merged.changes for plan in plans)
     if session.request.dry_run:
@@ -104,6 +105,7 @@ def _trees(record: Dict[str, Any]) -> List[Tuple[TreeSpec, Dict[str, Any]]]:
             digests += [] if base is None else [Base(**base).manifest]
             digests += [known["baseline_before_manifest"]] if known["baseline_before_manifest"] is not None else []
             versions = [known["baseline_before"], known["baseline_after"]]
+            known = dict(known, captured=known.get("captured", record["event"] != OFFLINE))
             if not all(map(is_digest, digests)) or not all(v.__class__ is int and v >= 0 for v in versions):
                 raise ValueError("of tree %.64s" % name)
             found.append((specs.from_mapping(name, known["spec"]), known))
@@ -112,25 +114,40 @@ def _trees(record: Dict[str, Any]) -> List[Tuple[TreeSpec, Dict[str, Any]]]:
     return found
 
 
-def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optional[Manifest], touched: bool) -> TreePlan:
+def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optional[Manifest]) -> TreePlan:
     """What brings a tree back. What is unknown now stays as it is.
 
     The baseline goes back only if it is still the version that the sync has published.
+
+    :raises SyncMassDelete: it would delete most of what the machine has and what did not come with the sync.
     """
     baseline_ref = session.refs.baseline(spec.name, session.began)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
     before = session.manifest(known["machine_before"], spec)
     mine = mine if mine is not None else Manifest(spec.name, {})
-    merged = merge(mine, mine, before if touched else mine, BASELINE, spec)
-    version = 0 if baseline_ref is None else baseline_ref.version
-    ours = known["baseline_before"] != known["baseline_after"] == version
+    captured = bool(known["captured"])
+    merged = merge(mine, mine, before if captured else mine, BASELINE, spec)
+    brought = session.manifest(known["machine_after"], spec)
+    others, force = _without(mine, brought, spec), session.request.force
+    refuse_mass_delete_here(others, merged.new_mine, session.machine_id, force, BY_ROLLBACK)
+    ours = (
+        baseline_ref is not None
+        and known["baseline_before"] != known["baseline_after"] == baseline_ref.version
+        and baseline_ref.sync_id == session.request.sync_id
+    )
     former = session.manifest(known["baseline_before_manifest"], spec) if ours else theirs
     other = merge(theirs, former, theirs, BASELINE, spec, touch_machine=False)
     changes = merged.changes + other.changes_of(BASELINE)
     whole = merged._replace(new_baseline=other.new_baseline, changes=changes)
     base_ref = session.refs.base(session.machine_id, spec.name)
     base = session.manifest(base_ref.manifest if base_ref is not None else None, spec)
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, captured)
+
+
+def _without(mine: Manifest, brought: Manifest, spec: TreeSpec) -> Manifest:
+    """What a machine has, but for what is just as a sync left it: that may go as it has come."""
+    entries = {path: one for path, one in mine.entries.items() if not same(one, brought.entries.get(path), spec)}
+    return Manifest(mine.tree, entries)
 
 
 def _publish(session: Session, plans: List[TreePlan], outcome: Outcome) -> None:
