@@ -179,6 +179,21 @@ def test_onto_a_host_that_replaces_it(trees: Fleet) -> None:
     assert trees.files("db")["news"] == "not synced yet"
 
 
+def test_onto_a_new_host_of_the_same_name(trees: Fleet) -> None:
+    """It has the trees of the former one now, and goes on where that one was."""
+    trees.fleet.beat("web", fingerprint="e" * 32)
+    trees.sync("web", "online")
+    trees.sync("db", "online")
+    trees.put("db", index="moved on")
+    trees.sync("db", "online")
+    shutil.rmtree(trees.www("web"))
+    trees.fleet.beat("web", fingerprint="f" * 32, took_over="e" * 32)
+    trees.restore("web")
+    synced = trees.sync("web", "online")
+    assert synced["conflicts"] == []
+    assert trees.files("web")["index"] == "moved on"
+
+
 def test_a_rollback_on_the_host_that_replaces_it(trees: Fleet) -> None:
     trees.put("mail", mine="only here")
     trees.sync("mail", "online")

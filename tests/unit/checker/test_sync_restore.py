@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,3 +71,78 @@ def test_it_can_be_taken_back(trees: Trees) -> None:
     trees.sync("web", "rollback")
     assert trees.whole("web") == before
     assert [c["path"] for c in trees.sync("web", "online")["plan"]] == ["a", "a/b", "a/c"], "as before: deleted"
+
+
+OLD, NEW = "e" * 32, "f" * 32
+
+
+def reimaged(tmp_path: Path, **settings: Any) -> Trees:
+    """web was synced, the others went on, and a host with web's files of long ago has taken its name over."""
+    made = Trees(tmp_path, "web", "db", "mail", **settings)
+    made.fleet.beat("web", fingerprint=OLD)
+    made.put("web", **{"f%d" % n: "old" for n in range(8)})
+    for machine in ("web", "db"):
+        made.sync(machine, "online")
+    image = tmp_path / "image"
+    shutil.copytree(made.www("web"), image)
+    made.put("db", f0="newer", f1=None, extra="new")
+    made.sync("db", "online")
+    made.sync("web", "online")
+    made.lose("web")
+    made.pending()
+    shutil.rmtree(made.www("web"))
+    shutil.copytree(image, made.www("web"))
+    made.fleet.beat("web", fingerprint=NEW, took_over=OLD, boot_id="other")
+    made.fleet.check()
+    return made
+
+
+@pytest.mark.parametrize("event", ["online", "offline"])
+def test_a_host_that_takes_a_name_over_does_not_take_the_fleet_back(tmp_path: Path, event: str) -> None:
+    """What it does not have was not deleted by it, and what differs is a question."""
+    trees = reimaged(tmp_path)
+    if event == "online":
+        (done,) = trees.pending("web")["syncs"]
+        assert "another host" in done["message"]
+    else:
+        trees.sync("web", "capture")
+        trees.lose("web")
+        (done,) = trees.pending()["syncs"]
+    assert [(c["path"], c["resolution"]) for c in done["conflicts"]] == [("f0", "open")]
+    changed = {(c["path"], c["action"], c["side"]) for c in done["plan"]}
+    assert ("f1", "create", "baseline") in changed, "what one side alone has is kept"
+    assert not [change for change in changed if change[1] != "create"]
+    trees.sync("db", "online")
+    assert (trees.files("db")["f0"], trees.files("db")["extra"]) == ("newer", "new")
+    if event == "online":
+        assert trees.files("web")["extra"] == "new"
+        trees.put("web", extra=None)
+        again = trees.sync("web", "online")
+        assert [(c["path"], c["action"]) for c in again["plan"]] == [("extra", "delete")], "it is web now"
+        assert "another host" not in again["message"]
+
+
+def test_a_new_host_with_an_empty_disk_is_brought_up_to_date(tmp_path: Path) -> None:
+    trees = reimaged(tmp_path)
+    shutil.rmtree(trees.www("web"))
+    trees.pending("web")
+    assert trees.files("web") == trees.files("db")
+
+
+def test_what_the_former_host_had_is_saved_and_is_no_base_of_the_new_one(tmp_path: Path) -> None:
+    """The new one has beaten and is lost before anybody has looked at its files: the last snapshot is the other's."""
+    trees = reimaged(tmp_path)
+    trees.lose("web")
+    trees.pending()
+    trees.back("web")
+    trees.fleet.beat("web", fingerprint=NEW)
+    done = trees.sync("web", "online")
+    assert [(c["path"], c["resolution"]) for c in done["conflicts"]] == [("f0", "open")]
+    assert not [c for c in done["plan"] if c["action"] != "create"]
+
+
+def test_a_base_of_before_that_names_no_host_is_believed(trees: Trees) -> None:
+    trees.fleet.beat("web", fingerprint=NEW)
+    trees.put("web", news=None)
+    done = trees.sync("web", "online")
+    assert [(c["path"], c["action"], c["side"]) for c in done["plan"]] == [("news", "delete", "baseline")]

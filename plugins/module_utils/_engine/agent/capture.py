@@ -143,7 +143,7 @@ def _capture(store: FileStore, vault: Vault, refs: Refs, config: Config, spec: T
     if last is not None:
         _refuse_mass_delete(vault, last.manifest, done.manifest, spec)
     store.now()  # the store is still there: what is written is written into it, and not beneath its mount point
-    if refs.take_turn(machine_id, spec.name, turn, at, done.digest) is None:
+    if refs.take_turn(machine_id, spec.name, turn, at, done.digest, own_fingerprint(config)) is None:
         return "%s was captured by somebody else meanwhile" % spec.name
     return "captured %s: %s" % (spec.name, _summary(done))
 

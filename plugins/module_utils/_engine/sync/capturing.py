@@ -41,10 +41,10 @@ def capture(session: Session, site: Site, trees: List[TreeSpec], outcome: Outcom
         if session.request.dry_run:
             outcome.snapshots += 1
         elif session.claim is None:
-            kept = session.refs.take_turn(session.machine_id, name, turns[name], at, one.digest)
+            kept = session.refs.take_turn(session.machine_id, name, turns[name], at, one.digest, session.host)
             outcome.snapshots += kept is not None
         else:  # nobody else changes the tree now, and what this sync builds on has to be the newest snapshot
-            session.refs.add_snapshot(session.machine_id, name, at, one.digest)
+            session.refs.add_snapshot(session.machine_id, name, at, one.digest, session.host)
             outcome.snapshots += 1
     return {name: one.manifest for name, one in found.items()}
 
@@ -58,4 +58,4 @@ def note_applied(session: Session, plan: TreePlan, left: Dict[str, str]) -> None
     """
     now = base_without(plan.merged._replace(new_base=plan.merged.new_mine), plan.mine, left)
     (manifest,) = session.keep_manifests([Manifest(now.tree, now.entries, dict(plan.mine.unknown))])
-    session.refs.add_snapshot(session.machine_id, plan.spec.name, session.store.now(), manifest)
+    session.refs.add_snapshot(session.machine_id, plan.spec.name, session.store.now(), manifest, plan.host)

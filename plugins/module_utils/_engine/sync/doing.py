@@ -106,12 +106,12 @@ def apply(session: Session, plans: List[TreePlan], site: Site) -> Dict[str, Appl
 def move_bases(session: Session, plans: List[TreePlan], versions: Dict[str, int], applied: Dict[str, Applied]) -> None:
     """Say what both sides agree on now. What was left alone on the machine stays a question."""
     for plan in plans:
-        if not plan.moves_base and not plan.merged.changes:
+        if not plan.moves_base and not plan.merged.changes and plan.names_host:
             continue
         done = applied.get(plan.spec.name)
         left = done.left if done is not None else {}
         (manifest,) = session.keep_manifests([base_without(plan.merged, plan.base, left)])
-        ref = Base(manifest, versions[plan.spec.name], session.store.now(), session.sync_id)
+        ref = Base(manifest, versions[plan.spec.name], session.store.now(), session.sync_id, plan.host)
         session.refs.set_base(session.machine_id, plan.spec.name, ref)
 
 

@@ -32,6 +32,8 @@ class TreePlan:
     merged: Merge
     captured: bool = True
     """Whether the machine itself was looked at. If not, its last snapshot stands for it, and it is not touched."""
+    host: str = ""
+    """The fingerprint of the host that has the machine's tree."""
 
     @property
     def machine_changes(self) -> List[Change]:
@@ -70,25 +72,42 @@ class TreePlan:
         return self.base_ref is None or self.merged.new_base.entries != self.base.entries
 
     @property
+    def names_host(self) -> bool:
+        """Whether the base says already which host it is of."""
+        return self.base_ref is not None and self.host in ("", self.base_ref.host)
+
+    @property
     def does_something(self) -> bool:
         """Whether carrying it out changes anything; an open conflict by itself does not."""
         return bool(self.merged.changes) or self.moves_base
 
 
+def is_of_another(base: Optional[Base], host: str) -> bool:
+    """Whether a base is of another host than the one that has the machine's name now."""
+    return base is not None and base.host not in ("", host)
+
+
 def plan_tree(
-    session: Session, spec: TreeSpec, mine: Optional[Manifest], touch_machine: bool, known: List[decisions.Decision]
+    session: Session,
+    spec: TreeSpec,
+    mine: Optional[Manifest],
+    touch_machine: bool,
+    known: List[decisions.Decision],
+    host: str,
 ) -> TreePlan:
     """Read base and baseline, and merge.
 
     :param mine: the tree on the machine; None when its directory is not there.
     :param known: decisions about the machine.
+    :param host: the fingerprint of the host that has the tree.
     :raises SyncMassDelete: it would take an unmounted disk for a deletion.
     """
     force, machine_id = session.request.force, session.machine_id
     base_ref = session.refs.base(machine_id, spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
     # Without a base nothing was ever deleted: what one side does not have, it has yet to get.
-    known_base = None if session.request.restore else base_ref
+    # A host that has taken the machine's name over has deleted nothing either, whatever its image does not have.
+    known_base = None if session.request.restore or is_of_another(base_ref, host) else base_ref
     base = session.manifest(known_base.manifest if known_base is not None else None, spec)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
     refuse_mass_delete(base, mine, machine_id, force)
@@ -97,16 +116,23 @@ def plan_tree(
     merged = merge(base, mine, theirs, session.policy, spec, touch_machine, told)
     refuse_mass_delete_here(mine, merged.new_mine, machine_id, force)
     captured = session.request.event != OFFLINE
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured, host)
 
 
 def plan_trees(
-    session: Session, found: Mapping[str, Optional[Manifest]], trees: List[TreeSpec], touch_machine: bool
+    session: Session,
+    found: Mapping[str, Optional[Manifest]],
+    trees: List[TreeSpec],
+    touch_machine: bool,
+    hosts: Mapping[str, str],
 ) -> List[TreePlan]:
-    """The plans of all trees of a machine. One that cannot be synced stops them all, before anything is changed."""
+    """The plans of all trees of a machine. One that cannot be synced stops them all, before anything is changed.
+
+    :param hosts: tree -> the host that had it, where that is known and may not be the one of now.
+    """
     known = decisions.load_all(session.store)
     mine = [one for one in known if one.machine_id == session.machine_id]
-    return [plan_tree(session, spec, found[spec.name], touch_machine, mine) for spec in trees]
+    return [plan_tree(session, spec, found[spec.name], touch_machine, mine, hosts.get(spec.name) or session.host) for spec in trees]
 
 
 def files(changes: List[Change]) -> Tuple[int, int]:

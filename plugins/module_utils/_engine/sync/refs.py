@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Ref = TypeVar("Ref", "Baseline", "Base", "Snapshot")
 
 MAX_RACES = 100
+MAX_FINGERPRINT = 200
 BASE = "base.json"
 _HEX = frozenset("0123456789abcdef")
 _SYNC_ID = frozenset("0123456789abcdefTZ-")
@@ -55,6 +56,8 @@ class Base(NamedTuple):
     baseline_version: int
     at: int
     sync_id: str
+    host: str = ""
+    """The fingerprint of the host that had the tree; empty where that is not known."""
 
 
 class Snapshot(NamedTuple):
@@ -63,6 +66,7 @@ class Snapshot(NamedTuple):
     number: int
     at: int
     manifest: str
+    host: str = ""
 
 
 def new_sync_id(now: int) -> str:
@@ -131,24 +135,25 @@ class Refs:
         """The number that the next snapshot gets. Asked for before a tree is looked at: see :meth:`take_turn`."""
         return self.folder.next_number(_snapshots(machine_id, tree))
 
-    def take_turn(self, machine_id: str, tree: str, turn: int, at: int, manifest: str) -> Optional[Snapshot]:
+    def take_turn(
+        self, machine_id: str, tree: str, turn: int, at: int, manifest: str, host: str = ""
+    ) -> Optional[Snapshot]:
         """Keep a snapshot under that number; None if there is one already.
 
         Then the tree was captured again since it was looked at, and maybe changed by a sync in between. Were what was
         seen before put in front of that, the sync would look undone.
         """
         folder = _snapshots(machine_id, tree)
-        if self.folder.next_number(folder) != turn or not self.folder.append(
-            folder, turn, Snapshot(turn, at, manifest)._asdict()
-        ):
+        ref = Snapshot(turn, at, manifest, host)
+        if self.folder.next_number(folder) != turn or not self.folder.append(folder, turn, ref._asdict()):
             return None
-        return Snapshot(turn, at, manifest)
+        return ref
 
-    def add_snapshot(self, machine_id: str, tree: str, at: int, manifest: str) -> Snapshot:
+    def add_snapshot(self, machine_id: str, tree: str, at: int, manifest: str, host: str = "") -> Snapshot:
         """Keep a snapshot. The same tree as in the newest one, at a later time, replaces nothing: it is one more."""
         folder = _snapshots(machine_id, tree)
         for _race in range(MAX_RACES):
-            ref = Snapshot(self.folder.next_number(folder), at, manifest)
+            ref = Snapshot(self.folder.next_number(folder), at, manifest, host)
             if self.folder.append(folder, ref.number, ref._asdict()):
                 return ref
         raise LockTimeout("others take snapshots of %s at the same time; try again" % machine_id)
@@ -270,13 +275,15 @@ def _checked(found: Found, *keys: str) -> Dict[str, Any]:
 def _typed(kind: Type[Ref], found: Optional[Found]) -> Optional[Ref]:
     if found is None:
         return None
-    value = _checked(found, *kind._fields)
+    value = {**kind._field_defaults, **_checked(found, *(set(kind._fields) - set(kind._field_defaults)))}
     for key in kind._fields:
         item = value[key]
         if key == "manifest":
             fine = is_digest(item)
         elif key in ("machine_id", "sync_id"):
             fine = item == "" or (is_machine_id(item) if key == "machine_id" else is_sync_id(item))
+        elif key == "host":
+            fine = item.__class__ is str and len(item) <= MAX_FINGERPRINT
         else:
             fine = item.__class__ is int and 0 <= item < 1 << 63
         if not fine:

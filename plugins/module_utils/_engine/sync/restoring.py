@@ -45,8 +45,7 @@ def restore(session: Session, site: Site) -> Outcome:
     outcome.backup_path = doing.write_record(session, outcome.plans, outcome.versions)
     applied = doing.apply(session, outcome.plans, site)
     outcome.meanwhile = {tree: dict(done.left) for tree, done in applied.items() if done.left}
-    if session.request.source != session.machine_id:
-        _take_over_bases(session, [one.spec.name for one in chosen])
+    _take_over_bases(session, [one.spec.name for one in chosen])
     return outcome
 
 
@@ -86,9 +85,11 @@ def _plan(session: Session, chosen: Chosen, mine: Optional[Manifest], wanted: Ma
 
 
 def _take_over_bases(session: Session, trees: List[str]) -> None:
+    """What both sides had belongs to the trees, and these are this host's now."""
     for tree in trees:
+        session.check()
         base = session.refs.base(session.request.source, tree)
         if base is None:
             session.refs.drop_base(session.machine_id, tree)
-        else:
-            session.refs.set_base(session.machine_id, tree, base)
+        elif (session.request.source, base.host) != (session.machine_id, session.host):
+            session.refs.set_base(session.machine_id, tree, base._replace(host=session.host))

@@ -27,7 +27,7 @@ from ..stores.base import Store
 from . import capturing, decisions, doing, entries, restoring, rolling
 from .claim import Claim
 from .manifest import Manifest
-from .planning import TreePlan, plan_tree, plan_trees
+from .planning import TreePlan, is_of_another, plan_tree, plan_trees
 from .refs import Refs
 from .session import Applied, Request, Session, Site
 from .spec import TreeSpec
@@ -135,6 +135,7 @@ def _offline(session: Session) -> Outcome:
     """The last snapshots stand for the machine, which is not touched."""
     trees: List[TreeSpec] = []
     found: Dict[str, Optional[Manifest]] = {}
+    hosts: Dict[str, str] = {}
     outcome = _outcome(session)
     for spec in session.trees():
         last = session.refs.snapshot(session.machine_id, spec.name, session.began)
@@ -142,15 +143,15 @@ def _offline(session: Session) -> Outcome:
             outcome.notes.append("there is no snapshot of %s, so that nothing of it could be saved" % spec.name)
             continue
         trees.append(spec)
-        found[spec.name] = session.manifest(last.manifest, spec)
-    return _carry_out(session, outcome, plan_trees(session, found, trees, touch_machine=False), None)
+        found[spec.name], hosts[spec.name] = session.manifest(last.manifest, spec), last.host
+    return _carry_out(session, outcome, plan_trees(session, found, trees, touch_machine=False, hosts=hosts), None)
 
 
 def _online(session: Session, site: Site) -> Outcome:
     trees = session.trees()
     outcome = _outcome(session)
     found = capturing.capture(session, site, trees, outcome)
-    plans = plan_trees(session, found, trees, session.request.sync_from_baseline)
+    plans = plan_trees(session, found, trees, session.request.sync_from_baseline, {})
     return _carry_out(session, outcome, plans, site)
 
 
@@ -166,6 +167,12 @@ def _outcome(session: Session) -> Outcome:
 def _carry_out(session: Session, outcome: Outcome, plans: List[TreePlan], site: Optional[Site]) -> Outcome:
     """Do what is planned, or on a dry run only say so."""
     outcome.plans = plans
+    strange = [plan.spec.name for plan in plans if is_of_another(plan.base_ref, plan.host)]
+    if strange:
+        outcome.notes.append(
+            "another host has this name since the last sync of %s: what it does not have is not taken for deleted"
+            % ", ".join(strange)
+        )
     open_now = doing.open_decisions(session, plans)
     outcome.decisions = doing.count_news(session.store, open_now)
     outcome.changed = outcome.changed or outcome.decisions > 0 or any(plan.does_something for plan in plans)
@@ -195,4 +202,4 @@ def _again(session: Session, plan: TreePlan, site: Optional[Site]) -> TreePlan:
     known = [one for one in decisions.load_all(session.store) if one.machine_id == session.machine_id]
     touch = site is not None and session.request.sync_from_baseline
     session.began = session.store.now()
-    return plan_tree(session, plan.spec, plan.mine, touch, known)
+    return plan_tree(session, plan.spec, plan.mine, touch, known, plan.host)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from ..documents import Fleet
-from ..errors import InvalidSettings
+from ..errors import InvalidSettings, StoreCorrupt
+from ..record import decode
 from ..stores.base import Store
 from . import spec as specs
 from .claim import Claim
@@ -126,6 +127,7 @@ class Session:
     _vault: Optional[Vault] = None
     _refs: Optional[Refs] = None
     _manifests: Dict[str, Manifest] = field(default_factory=dict)
+    _host: Optional[str] = None
 
     def __enter__(self) -> Session:
         self.began = self.store.now()
@@ -164,6 +166,17 @@ class Session:
             self.store.connect()
             self._vault = Vault(self.location, create=not self.request.dry_run)
         return self._vault
+
+    @property
+    def host(self) -> str:
+        """The fingerprint of the host that has the machine's name now; empty where nobody can tell."""
+        if self._host is None:
+            try:
+                beat = self.store.read_beat(self.machine_id)
+                self._host = "" if beat is None else decode(beat.data, self.machine_id).fingerprint
+            except StoreCorrupt:  # a torn record: the next beat replaces it, if there is one
+                self._host = ""
+        return self._host
 
     def check(self) -> None:
         """Before each step that others would see: that the store is there, and nobody else is at work on this."""
