@@ -14,6 +14,11 @@ NS = 1_000_000_000
 MS = 1_000_000
 
 
+def boot_time() -> int:
+    """Nanoseconds since boot, suspended time included: no clock that anybody can set."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 def iso(ns: int) -> str:
     """Nanoseconds since the epoch as ``2026-01-31T12:00:00.123456Z``."""
     seconds, rest = divmod(ns, NS)

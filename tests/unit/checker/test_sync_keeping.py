@@ -132,3 +132,15 @@ def test_what_a_changed_setting_keeps(trees: Trees) -> None:
     with trees.fleet.open() as store:
         manage(store, Request(settings={"keep_snapshots_for": None, "keep_snapshots": 1}))
     assert keep_up(trees)["pruned"]["snapshots"] == 4
+
+
+def test_versions_of_the_last_hour_stay(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is just about to publish must not find the number free that somebody else has had."""
+    for turn in range(5):
+        trees.put("web", index="version %d" % turn)
+        trees.sync("web", "online")
+    folder = trees.fleet.path / "vault" / "refs" / "baseline" / "site"
+    assert keep_up(trees)["pruned"]["versions"] == 0
+    assert len(list(folder.iterdir())) == 5
+    monkeypatch.setattr(keeping, "YOUNG", 0)
+    assert keep_up(trees)["pruned"]["versions"] == 3

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     InvalidSettings,
+    LockTimeout,
     MachineNotOffline,
     MachineNotOnline,
     MachineUnknown,
     StoreUnavailable,
     SyncMassDelete,
 )
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import doing
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import claim, doing, entries
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
@@ -343,3 +345,55 @@ def test_one_machine_that_fails_stops_no_other(trees: Trees) -> None:
     assert [one["attempts"] for one in done["left"]] == [1]
     (sync,) = trees.pending("web", force=True)["syncs"]
     assert sync["files_synced"] == 2
+
+
+def test_who_has_lost_the_claim_moves_no_base(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """web's first worker stands still after changing the tree, until its claim has run out, and a second one syncs."""
+    trees.put("web", index="v1", other="same", more="same", last="same")
+    synced(trees, "web", "db")
+    trees.put("db", index="v2")
+    synced(trees, "db")
+    site = trees.site("web")
+    change = site.apply
+
+    def slow(*args: Any) -> Any:
+        done = change(*args)
+        with trees.fleet.open() as store:
+            for entry in trees.fleet.ledger().state.syncs.values():
+                assert entries.renew(store, entry, 0)
+        trees.put("web", other=None)
+        synced(trees, "web")
+        monkeypatch.setattr(claim, "boot_time", lambda: time.monotonic_ns() * 1000)
+        return done
+
+    monkeypatch.setattr(site, "apply", slow)
+    with trees.fleet.open() as store, pytest.raises(LockTimeout, match="somebody else has taken it"):
+        run(store, Request("web", "online"), site, trees.fleet.open)
+    monkeypatch.undo()
+    trees.put("web", other="same")
+    again = trees.sync("web", "online")
+    assert [(c["path"], c["action"], c["side"]) for c in again["plan"]] == [("other", "create", "baseline")]
+
+
+def test_a_version_is_not_given_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between web's plan and its publication others publish twice, and upkeep takes the first of the two away."""
+    trees = Trees(tmp_path, "web", "db", "mail", keep_snapshots=1)
+    trees.put("web", index="v1", other="same")
+    synced(trees, "web", "db", "mail")
+    trees.put("web", index="of web")
+    publish = doing.publish
+
+    def late(*args: Any) -> Any:
+        monkeypatch.undo()
+        for turn in range(2):
+            trees.put("db", other="of db, %d" % turn)
+            synced(trees, "db", "mail")
+        versions = trees.fleet.path / "vault" / "refs" / "baseline" / "site"
+        min(versions.iterdir()).unlink()
+        sorted(versions.iterdir())[0].unlink()
+        return publish(*args)
+
+    monkeypatch.setattr(doing, "publish", late)
+    assert trees.sync("web", "online")["baseline"] == {"site": 4}
+    synced(trees, "db")
+    assert trees.files("web") == trees.files("db") == {"index": "of web", "other": "of db, 1"}

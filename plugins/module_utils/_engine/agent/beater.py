@@ -12,13 +12,13 @@ import os
 import time
 
 from .. import identity
-from ..clock import iso, to_ns
+from ..clock import boot_time, iso, to_ns
 from ..errors import DiskSpaceLow, HeartbeatError, InvalidSettings, StoreUnavailable
 from ..record import Beat, file_name, head, sent_now
 from ..register import VERSION, Placed, place, read_settings
 from ..stores import open_store
 from . import quick
-from .local import PREPARED, Spool, boot_time, write_local
+from .local import PREPARED, Spool, write_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

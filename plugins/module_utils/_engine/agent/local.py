@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
-from ..clock import MS, NS
+from ..clock import MS, NS, boot_time
 from ..errors import InvalidSettings, ServiceAlreadyRunning
 from ..record import Missed
 from ..stores.atomic import write_all
@@ -28,11 +27,6 @@ CAPTURE_SEEN = "captured"
 RUNNING = "an agent is already running here (pid %s); stop it first, or leave the beating to it"
 REPORT_FOR = 900 * NS
 """How long after an outage its report is repeated, so that a checker that was away as well still sees it."""
-
-
-def boot_time() -> int:
-    """Nanoseconds since boot, suspended time included: no clock that anybody can set."""
-    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def prepare_state_dir(path: str) -> None:

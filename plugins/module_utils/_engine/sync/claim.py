@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import Callable, Optional
 
-from ..clock import NS
+from ..clock import NS, boot_time
 from ..errors import HeartbeatError, LockTimeout
 from ..state import DONE, FAILED, SKIPPED, SyncEntry
 from ..stores.base import Store
@@ -34,6 +34,7 @@ class Claim:
         self._lease = lease
         self._over = threading.Event()
         self._lost = False
+        self._renewed_at = boot_time()
         self._outcome, self._reason = DONE, None  # type: str, Optional[str]
         self._thread = threading.Thread(target=self._keep, name="claim", daemon=True)
 
@@ -50,12 +51,21 @@ class Claim:
 
         :raises LockTimeout: the lease ran out, and somebody else has taken the entry.
         """
+        if boot_time() - self._renewed_at > self._lease / 2:  # this process stood still, and so did the thread
+            self._renew(self._store)
         if self._lost:
             raise LockTimeout(
                 "the claim on %s ran out while this process stood still, and somebody else has taken it"
                 % self.entry.machine_id,
                 machine_id=self.entry.machine_id,
             )
+
+    def _renew(self, store: Store) -> None:
+        began = boot_time()
+        if entries.renew(store, self.entry, self._lease):
+            self._renewed_at = began
+        else:
+            self._lost = True
 
     def __exit__(self, kind: object, exc: Optional[BaseException], traceback: object) -> None:
         self._over.set()
@@ -76,7 +86,7 @@ class Claim:
         try:
             while not self._over.wait(self._lease / NS / 3):
                 try:
-                    self._lost = not entries.renew(with_store, self.entry, self._lease)
+                    self._renew(with_store)
                 except HeartbeatError:
                     with_store.close()
                 if self._lost:

@@ -96,6 +96,7 @@ def apply(session: Session, plans: List[TreePlan], site: Site) -> Dict[str, Appl
         return {}
     session.check()
     applied = site.apply(session, steps)
+    session.check()
     for plan in plans:
         done = applied.get(plan.spec.name)
         if done is not None:
@@ -108,6 +109,7 @@ def move_bases(session: Session, plans: List[TreePlan], versions: Dict[str, int]
     for plan in plans:
         if not plan.moves_base and not plan.merged.changes and plan.names_host:
             continue
+        session.check()
         done = applied.get(plan.spec.name)
         left = done.left if done is not None else {}
         (manifest,) = session.keep_manifests([base_without(plan.merged, plan.base, left)])

@@ -4,7 +4,7 @@
 """What of a vault is kept, and for how long: retention of snapshots, records and versions, then what nothing names.
 
 Never taken away, however old: the newest snapshot of a tree, the baseline's current version, the version that a
-machine's base rests on, and what an open decision is about.
+machine's base rests on, and what an open decision is about. Nor is a version of the last hour.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, TypeVar
 
-from ..clock import iso, to_ns
+from ..clock import NS, iso, to_ns
 from ..errors import InvalidSettings, StoreCorrupt
 from ..observe import load_fleet
 from ..settings import Settings
@@ -24,6 +24,7 @@ from .spec import MOST_ENTRIES
 from .vault import Vault
 
 DECISIONS_KEPT = 30 * 86_400.0
+YOUNG = 3600 * NS
 Item = TypeVar("Item")
 
 
@@ -67,7 +68,8 @@ def prune(store: Store, dry_run: bool = False) -> Dict[str, Any]:
         rested_on = _versions_in_use(refs)
         for tree in refs.trees():
             for version in expired(refs.baseline_versions(tree), lambda one: one.at, settings, now):
-                if (tree, version.version) not in rested_on:
+                # A young one keeps its number from whoever is just about to publish.
+                if (tree, version.version) not in rested_on and version.at < now - YOUNG:
                     gone["versions"] += dry_run or refs.drop_baseline(tree, version.version)
     if not dry_run:
         gone["decisions"] = decisions.forget(store, iso(now - to_ns(DECISIONS_KEPT)))

@@ -112,8 +112,12 @@ class Refs:
         return _typed(Baseline, self.folder.read(_baseline(tree), "%020d.json" % version))
 
     def publish(self, tree: str, ref: Baseline) -> bool:
-        """Put a version in place; False when somebody else has published since, so that it must be merged anew."""
-        return self.folder.append(_baseline(tree), ref.version, ref._asdict())
+        """Put a version in place; False when somebody else has published since, so that it must be merged anew.
+
+        That nothing has its number is not enough: upkeep may have taken away what had.
+        """
+        folder = _baseline(tree)
+        return self.folder.next_number(folder) == ref.version and self.folder.append(folder, ref.version, ref._asdict())
 
     # -- a machine -----------------------------------------------------------------------------------------------
 

@@ -85,6 +85,7 @@ def roll_back(session: Session, site: Optional[Site]) -> Outcome:
         applied = doing.apply(session, plans, site)
         outcome.meanwhile = {tree: dict(done.left) for tree, done in applied.items() if done.left}
     for spec, known in trees:
+        session.check()
         if known["base"] is None:
             session.refs.drop_base(session.machine_id, spec.name)
         else:

@@ -192,6 +192,7 @@ def _carry_out(session: Session, outcome: Outcome, plans: List[TreePlan], site: 
     doing.move_bases(session, plans, outcome.versions, applied)
     trees = [plan.spec.name for plan in plans]
     open_now = doing.open_decisions(session, plans)
+    session.check()
     outcome.decisions = decisions.record(session.store, session.machine_id, trees, open_now, session.began)
     outcome.meanwhile = {tree: dict(done.left) for tree, done in applied.items() if done.left}
     return outcome
