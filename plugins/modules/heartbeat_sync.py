@@ -84,8 +84,8 @@ options:
     choices: [manual, baseline, machine, newest]
   force:
     description:
-      - Sync even if a tree has vanished, or has lost more than half of its files. Roll back even if most of the files
-        go that did not come with the sync.
+      - Sync even if a tree has vanished, has lost all its files, or more than half of them and at least three.
+      - Roll back even if most of the files go that did not come with the sync.
     type: bool
     default: false
   restore:

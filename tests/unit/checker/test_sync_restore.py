@@ -64,6 +64,26 @@ def test_a_part_of_it_while_both_sides_go_on(trees: Trees) -> None:
     }
 
 
+def test_what_the_fleet_has_deleted_stays_deleted(trees: Trees) -> None:
+    """web has lost some files, and still has one that is no longer meant to be."""
+    trees.put("db", index=None)
+    trees.sync("db", "online")
+    trees.put("web", news=None, a=None)
+    done = trees.sync("web", "online", restore=True, conflict_policy="baseline")
+    assert done["conflicts"] == []
+    assert [c["path"] for c in done["plan"] if c["action"] == "delete"] == ["index"]
+    assert {c["side"] for c in done["plan"]} == {"machine"}
+    assert trees.whole("web") == trees.whole("db")
+
+
+def test_a_file_where_a_directory_was(trees: Trees) -> None:
+    trees.put("web", a=None, news=None)
+    trees.put("web", a="a file now")
+    done = trees.sync("web", "online", restore=True, conflict_policy="baseline")
+    assert [(c["path"], c["resolution"]) for c in done["conflicts"]] == [("a", "baseline")]
+    assert trees.whole("web") == trees.whole("db")
+
+
 def test_it_can_be_taken_back(trees: Trees) -> None:
     trees.put("web", a=None)
     before = trees.whole("web")

@@ -20,6 +20,8 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     StoreUnavailable,
     SyncMassDelete,
 )
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request as FleetRequest
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import claim, doing, entries
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
@@ -225,9 +227,10 @@ def test_a_rollback_leaves_what_another_machine_has_published(trees: Trees, monk
     def away(*_args: Any) -> Any:
         raise StoreUnavailable("the store went away")
 
-    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable):
+    with monkeypatch.context() as patched:
         patched.setattr(doing, "publish", away)
-        trees.sync("web", "online")
+        with pytest.raises(StoreUnavailable):
+            trees.sync("web", "online")
     assert trees.sync("db", "online")["baseline"] == {"site": 2}
     assert trees.sync("web", "rollback")["plan"] == []
     synced(trees, "db")
@@ -397,3 +400,15 @@ def test_a_version_is_not_given_twice(tmp_path: Path, monkeypatch: pytest.Monkey
     assert trees.sync("web", "online")["baseline"] == {"site": 4}
     synced(trees, "db")
     assert trees.files("web") == trees.files("db") == {"index": "of web", "other": "of db, 1"}
+
+
+def test_what_is_excluded_now_was_not_lost(trees: Trees) -> None:
+    trees.put("web", index="hello", **{"log__f%d" % n: str(n) for n in range(8)})
+    synced(trees, "web", "db")
+    with trees.fleet.open() as store:
+        manage(store, FleetRequest(settings={"sync_paths": {"site": {"path": "/www", "exclude": ["log/"]}}}))
+    done = trees.sync("web", "online")
+    assert done["plan"] == []
+    trees.put("web", index=None)
+    with pytest.raises(SyncMassDelete, match="has lost 1 of 1 files"):
+        trees.sync("web", "online")

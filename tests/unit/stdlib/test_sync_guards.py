@@ -66,6 +66,17 @@ def test_what_was_moved_or_became_unknown_is_not_lost() -> None:
     assert too_many_lost(before, manifest(unknown={"d": "unreadable (EACCES)"})) is None
 
 
+def test_each_lost_file_counts_though_another_one_has_the_same_content() -> None:
+    before = manifest(directory("d"), *(file("d/%d" % number, "") for number in range(51)))
+    assert too_many_lost(before, manifest(directory("d"), file("d/50", ""))) == ["d/%d" % n for n in range(50)]
+    moved = manifest(directory("e"), *(file("e/%d" % number, "") for number in range(51)))
+    assert too_many_lost(before, moved) is None
+    half = manifest(directory("e"), *(file("e/%d" % number, "") for number in range(25)))
+    assert len(too_many_lost(before, half) or []) == 26
+    onto = manifest(file("a", "x"), file("b", "y"))
+    assert too_many_lost(onto, manifest(file("b", "x"))) is None, "a was moved onto b"
+
+
 @pytest.mark.parametrize("mine", [None, manifest()], ids=["vanished", "emptied"])
 def test_a_tree_that_is_gone_stops_the_sync(mine: Optional[Manifest]) -> None:
     with pytest.raises(SyncMassDelete, match="set force: true") as caught:

@@ -29,8 +29,7 @@ from ..settings import from_mapping
 from ..stores import open_store
 from ..sync import spec as specs
 from ..sync.capture import capture
-from ..sync.guards import too_many_lost
-from ..sync.manifest import DIRECTORY, Manifest
+from ..sync.guards import meant, too_many_lost
 from ..sync.paths import STAGING
 from ..sync.place import open_root
 from ..sync.places import cache_path
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
     from ..stores.file import FileStore
     from ..sync.capture import Capture
+    from ..sync.manifest import Manifest
     from ..sync.spec import TreeSpec
     from .config import Config
 
@@ -171,8 +171,7 @@ def _refuse_mass_delete(vault: Vault, last: str, now: Manifest, spec: TreeSpec) 
         before = vault.manifest(last, spec.max_entries)
     except StoreCorrupt:
         return
-    meant = {path: entry for path, entry in before.entries.items() if spec.wanted(path, entry.kind == DIRECTORY)}
-    lost = too_many_lost(Manifest(before.tree, meant), now)
+    lost = too_many_lost(meant(before, spec), now)
     if lost:
         raise SyncMassDelete(
             "%s has lost %d files since its last snapshot (a disk that is not mounted?), so that one is kept and no "

@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ..errors import SyncMassDelete
-from .manifest import DIRECTORY
+from .manifest import DIRECTORY, Manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import List, Optional
 
-    from .manifest import Manifest
+    from .spec import TreeSpec
 
 FEW = 3
 """Below so many lost files, a tree that keeps some of its files is believed."""
@@ -21,17 +23,33 @@ FEW = 3
 def lost_files(before: Manifest, after: Manifest) -> List[str]:
     """The files and links that are there no more, neither at their path nor, moved, anywhere else.
 
-    What is unknown afterwards is not lost.
+    What is unknown afterwards is not lost. What turned up in one place makes up for one file that went.
     """
-    contents = {(entry.kind, entry.content) for entry in after.entries.values()}
-    return [
-        path
+    gone = [
+        (path, (entry.kind, entry.content))
         for path, entry in before.entries.items()
-        if entry.kind != DIRECTORY
-        and path not in after.entries
-        and (entry.kind, entry.content) not in contents
-        and not after.is_unknown(path)
+        if entry.kind != DIRECTORY and path not in after.entries and not after.is_unknown(path)
     ]
+    if not gone:
+        return []
+    turned_up = Counter(
+        (entry.kind, entry.content)
+        for path, entry in after.entries.items()
+        if path not in before.entries or before.entries[path].content != entry.content
+    )
+    lost = []
+    for path, what in gone:
+        if turned_up[what]:
+            turned_up[what] -= 1
+        else:
+            lost.append(path)
+    return lost
+
+
+def meant(manifest: Manifest, spec: TreeSpec) -> Manifest:
+    """What of a tree its patterns mean now. What they left out since is neither lost nor deleted."""
+    entries = {path: one for path, one in manifest.entries.items() if spec.wanted(path, one.kind == DIRECTORY)}
+    return Manifest(manifest.tree, entries, manifest.unknown)
 
 
 def too_many_lost(before: Manifest, after: Manifest) -> Optional[List[str]]:

@@ -10,7 +10,7 @@ from typing import Dict, List, Mapping, Optional, Tuple
 
 from ..state import OFFLINE
 from . import decisions
-from .guards import refuse_mass_delete, refuse_mass_delete_here
+from .guards import meant, refuse_mass_delete, refuse_mass_delete_here
 from .manifest import DIRECTORY, Entry, Manifest
 from .merge import merge
 from .outcome import BASELINE, DELETE, MACHINE, OPEN, Change, Conflict, Merge
@@ -87,6 +87,20 @@ def is_of_another(base: Optional[Base], host: str) -> bool:
     return base is not None and base.host not in ("", host)
 
 
+def _base(session: Session, spec: TreeSpec, ref: Optional[Base], mine: Optional[Manifest]) -> Manifest:
+    """What both sides had, as far as it counts.
+
+    Without a base nothing was ever deleted: what one side does not have, it has yet to get. So it is of a host that has
+    taken the name over, and with ``restore`` of each path that the machine does not have.
+    """
+    base = session.manifest(ref.manifest if ref is not None else None, spec)
+    if not session.request.restore:
+        return base
+    there = mine if mine is not None else Manifest(spec.name, {})
+    entries = {path: one for path, one in base.entries.items() if path in there.entries or there.is_unknown(path)}
+    return Manifest(spec.name, entries)
+
+
 def plan_tree(
     session: Session,
     spec: TreeSpec,
@@ -105,12 +119,9 @@ def plan_tree(
     force, machine_id = session.request.force, session.machine_id
     base_ref = session.refs.base(machine_id, spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
-    # Without a base nothing was ever deleted: what one side does not have, it has yet to get.
-    # A host that has taken the machine's name over has deleted nothing either, whatever its image does not have.
-    known_base = None if session.request.restore or is_of_another(base_ref, host) else base_ref
-    base = session.manifest(known_base.manifest if known_base is not None else None, spec)
+    base = _base(session, spec, None if is_of_another(base_ref, host) else base_ref, mine)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
-    refuse_mass_delete(base, mine, machine_id, force)
+    refuse_mass_delete(meant(base, spec), mine, machine_id, force)
     mine = mine if mine is not None else Manifest(spec.name, {})
     told = decisions.decided(known, mine, theirs, spec)
     merged = merge(base, mine, theirs, session.policy, spec, touch_machine, told)
@@ -132,7 +143,10 @@ def plan_trees(
     """
     known = decisions.load_all(session.store)
     mine = [one for one in known if one.machine_id == session.machine_id]
-    return [plan_tree(session, spec, found[spec.name], touch_machine, mine, hosts.get(spec.name) or session.host) for spec in trees]
+    return [
+        plan_tree(session, spec, found[spec.name], touch_machine, mine, hosts.get(spec.name) or session.host)
+        for spec in trees
+    ]
 
 
 def files(changes: List[Change]) -> Tuple[int, int]:

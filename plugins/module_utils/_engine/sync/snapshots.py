@@ -11,7 +11,7 @@ from ..clock import iso, parse_iso
 from ..documents import Fleet
 from ..errors import BackupNotFound, InvalidSettings
 from ..stores.base import Store
-from .guards import too_many_lost
+from .guards import meant, too_many_lost
 from .keeping import location
 from .refs import Refs, Snapshot
 from .session import Chosen, all_trees
@@ -85,7 +85,7 @@ def doubts(store: Store, source: str, chosen: Sequence[Chosen]) -> List[str]:
             if not earlier or earlier[-1].manifest == snapshot.manifest:
                 continue
             before, after = (vault.manifest(one.manifest, spec.max_entries) for one in (earlier[-1], snapshot))
-            lost = too_many_lost(before, after)
+            lost = too_many_lost(meant(before, spec), after)
             if lost:
                 found.append(
                     "%d files of %s are gone in its snapshot %d, which was taken at %s. If that is what you want "
