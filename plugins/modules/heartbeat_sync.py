@@ -182,7 +182,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files_synced:
-  description: How many files and links were changed, on machines and in the baseline.
+  description: How many files and links were changed, on machines and in the baseline. What was left alone does not count.
   returned: success
   type: int
   sample: 3
@@ -202,7 +202,9 @@ snapshots:
   type: int
   sample: 1
 conflicts_resolved:
-  description: How many conflicts were decided, by the policy or by what a person had settled.
+  description:
+    - How many conflicts were decided, by the policy or by what a person had settled. What the baseline has won counts
+      when the machine has taken it.
   returned: success
   type: int
   sample: 0

@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import decisions
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, decisions
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.settling import Settlement, settle
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
@@ -94,6 +94,41 @@ def test_what_was_settled_holds_for_what_was_seen(trees: Trees) -> None:
     assert trees.files("web")["index"] == "of web, and better"
     (found,) = listed(trees)
     assert (found["state"], found["keep"]) == ("open", None)
+
+
+@pytest.mark.parametrize("way", ["lost", "not touched", "left alone"])
+def test_what_cannot_be_carried_out_yet_stays_settled(trees: Trees, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The baseline was kept, and the machine cannot be changed by this sync."""
+    ask(trees, keep="baseline", reason="we looked")
+    if way == "lost":
+        trees.lose("web")
+        planned = trees.sync("web", "offline", dry_run=True)
+        (done,) = trees.pending()["syncs"]
+        trees.back("web")
+    elif way == "not touched":
+        planned = trees.sync("web", "online", sync_from_baseline=False, dry_run=True)
+        done = trees.sync("web", "online", sync_from_baseline=False)
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr(attributes, "_user", nobody)
+            done = planned = trees.sync("web", "online")
+        assert [one["path"] for one in done["left_alone"]] == ["index"]
+    assert (planned["conflicts_resolved"], done["conflicts_resolved"], done["decisions_created"]) == (0, 0, 0)
+    (found,) = listed(trees)
+    assert (found["state"], found["keep"], found["reason"]) == ("settled", "baseline", "we looked")
+    assert trees.sync("web", "online")["conflicts_resolved"] == 1
+    assert listed(trees) == []
+    assert trees.files("web")["index"] == "of db"
+
+
+def nobody(name: str, _number: int) -> int:
+    raise attributes.NoSuchOwner("there is no user %s here" % name)
+
+
+def test_a_policy_that_cannot_be_carried_out_yet_closes_no_decision(trees: Trees) -> None:
+    done = trees.sync("web", "online", sync_from_baseline=False, conflict_policy="baseline")
+    assert (done["conflicts_resolved"], done["backup_created"]) == (0, False)
+    assert [one["state"] for one in listed(trees)] == ["open"]
 
 
 def test_it_is_closed_when_both_sides_agree_again(trees: Trees) -> None:

@@ -22,7 +22,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request as FleetRequest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import manage
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import claim, doing, entries
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, claim, doing, entries
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
@@ -412,3 +412,38 @@ def test_what_is_excluded_now_was_not_lost(trees: Trees) -> None:
     trees.put("web", index=None)
     with pytest.raises(SyncMassDelete, match="has lost 1 of 1 files"):
         trees.sync("web", "online")
+
+
+def test_what_was_left_alone_is_no_change(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two files that db is to get, db edits one at that moment; then it has no such owner, again and again."""
+    trees.put("web", index="v1", other="v1")
+    synced(trees, "web", "db")
+    trees.put("web", index="v2", other="of web")
+    synced(trees, "web")
+    site = trees.site("db")
+    change = site.apply
+
+    def edited(*args: Any) -> Any:
+        trees.put("db", index="edited by db")
+        return change(*args)
+
+    monkeypatch.setattr(site, "apply", edited)
+    with trees.fleet.open() as store:
+        done = run(store, Request("db", "online"), site, trees.fleet.open)
+    assert (done["files_synced"], done["bytes"], done["plan_size"]) == (1, 6, 2)
+    assert "made 1 change on the machine" in done["message"]
+    assert [one["path"] for one in done["left_alone"]] == ["index"]
+    trees.put("db", index="v1")
+
+    def nobody(name: str, _number: int) -> int:
+        raise attributes.NoSuchOwner("there is no user %s here" % name)
+
+    monkeypatch.setattr(attributes, "_user", nobody)
+    before = trees.fleet.tree()
+    for _turn in range(2):
+        done = trees.sync("db", "online")
+        assert (done["files_synced"], done["backup_path"], done["sync_id"]) == (0, None, None)
+        assert [one["path"] for one in done["left_alone"]] == ["index"]
+    assert not done["changed"]
+    kept = [path for path in trees.fleet.tree() if path not in before and "/syncs/" in path]
+    assert kept == []

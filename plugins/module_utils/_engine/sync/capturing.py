@@ -49,13 +49,11 @@ def capture(session: Session, site: Site, trees: List[TreeSpec], outcome: Outcom
     return {name: one.manifest for name, one in found.items()}
 
 
-def note_applied(session: Session, plan: TreePlan, left: Dict[str, str]) -> None:
+def note_applied(session: Session, plan: TreePlan) -> None:
     """Keep a snapshot of what a sync has just made of a tree.
 
     Before the base moves: were the machine lost now, its last capture would look like an undoing of the sync.
-
-    :param left: path -> why it is as it was.
     """
-    now = base_without(plan.merged._replace(new_base=plan.merged.new_mine), plan.mine, left)
+    now = base_without(plan.merged._replace(new_base=plan.merged.new_mine), plan.mine, plan.left)
     (manifest,) = session.keep_manifests([Manifest(now.tree, now.entries, dict(plan.mine.unknown))])
     session.refs.add_snapshot(session.machine_id, plan.spec.name, session.store.now(), manifest, plan.host)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Dict, Iterable, List, Optional
+from typing import AbstractSet, Any, ClassVar, Dict, Iterable, List, Optional
 
 from .. import documents
 from ..clock import iso
@@ -203,18 +203,21 @@ def news(known: Iterable[Decision], found: Iterable[Decision]) -> List[Decision]
     return [one for one in found if is_new(one)]
 
 
-def record(store: Store, machine_id: str, trees: Iterable[str], found: List[Decision], now: int) -> int:
+def record(
+    store: Store, machine_id: str, trees: Iterable[str], found: List[Decision], waiting: AbstractSet[str], now: int
+) -> int:
     """After a sync: open what is open now, and close what is no question any more.
 
     :param trees: those that were synced.
     :param found: a decision for each conflict that is open.
+    :param waiting: ids of those that are made and could not be carried out: they stay as they are.
     :returns: how many were opened.
     """
     known = [one for one in load_all(store) if one.machine_id == machine_id and one.tree in set(trees)]
     new = news(known, found)
     for one in new:
         write(store, one)
-    questions = {one.decision_id for one in found}
+    questions = {one.decision_id for one in found} | waiting
     for one in known:
         if one.is_live and one.decision_id not in questions:
             reason = one.reason or ("" if one.state == SETTLED else "both sides agree again")

@@ -9,16 +9,15 @@ same question again and finds that both sides have come to the same: it has only
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Set
 
 from ..errors import LockTimeout
 from ..stores.base import Store
 from . import capturing, decisions
-from .merge import base_without
-from .outcome import Kept
+from .outcome import MACHINE, Kept
 from .planning import TreePlan
 from .refs import Base, Baseline
-from .session import Applied, Session, Site, Step
+from .session import Session, Site, Step
 
 MAX_RACES = 20
 Replan = Callable[[TreePlan], TreePlan]
@@ -89,30 +88,28 @@ def publish(session: Session, plans: List[TreePlan], replan: Replan) -> Dict[str
     return versions
 
 
-def apply(session: Session, plans: List[TreePlan], site: Site) -> Dict[str, Applied]:
+def apply(session: Session, plans: List[TreePlan], site: Site) -> None:
     """Bring the machine's trees to what was planned, and note what became of them."""
     steps = [Step(plan.spec, plan.mine, plan.merged.new_mine) for plan in plans if plan.machine_changes]
     if not steps:
-        return {}
+        return
     session.check()
     applied = site.apply(session, steps)
     session.check()
     for plan in plans:
         done = applied.get(plan.spec.name)
-        if done is not None:
-            capturing.note_applied(session, plan, done.left)
-    return applied
+        plan.left = dict(done.left) if done is not None else {}
+        if any(change.side == MACHINE for change in plan.made):
+            capturing.note_applied(session, plan)
 
 
-def move_bases(session: Session, plans: List[TreePlan], versions: Dict[str, int], applied: Dict[str, Applied]) -> None:
+def move_bases(session: Session, plans: List[TreePlan], versions: Dict[str, int]) -> None:
     """Say what both sides agree on now. What was left alone on the machine stays a question."""
     for plan in plans:
-        if not plan.moves_base and not plan.merged.changes and plan.names_host:
+        if not plan.does_something and plan.names_host:
             continue
         session.check()
-        done = applied.get(plan.spec.name)
-        left = done.left if done is not None else {}
-        (manifest,) = session.keep_manifests([base_without(plan.merged, plan.base, left)])
+        (manifest,) = session.keep_manifests([plan.new_base])
         ref = Base(manifest, versions[plan.spec.name], session.store.now(), session.sync_id, plan.host)
         session.refs.set_base(session.machine_id, plan.spec.name, ref)
 
@@ -137,6 +134,12 @@ def open_decisions(session: Session, plans: List[TreePlan]) -> List[decisions.De
                 for conflict in plan.open
             ]
     return found
+
+
+def waiting(session: Session, plans: List[TreePlan]) -> Set[str]:
+    """The ids of decisions that are made, and could not be carried out by this sync."""
+    machine_id = session.machine_id
+    return {decisions.decision_id(machine_id, plan.spec.name, one.path) for plan in plans for one in plan.waiting}
 
 
 def count_news(store: Store, found: List[decisions.Decision]) -> int:

@@ -54,7 +54,7 @@ def merge(
     """
     if policy not in POLICIES:
         raise ValueError("no such policy: %r" % policy)
-    return _Merger(base, mine, theirs, policy, spec, decided or {}).run(touch_machine)
+    return _Merger(base, mine, theirs, policy, spec, decided or {}, touch_machine).run()
 
 
 def base_without(merged: Merge, base: Manifest, left: Iterable[str]) -> Manifest:
@@ -77,11 +77,19 @@ class _Merger:
     """One merge at work. ``differing`` has the only paths that need a thought: all others are alike on all sides."""
 
     def __init__(
-        self, base: Manifest, mine: Manifest, theirs: Manifest, policy: str, spec: TreeSpec, decided: Mapping[str, str]
+        self,
+        base: Manifest,
+        mine: Manifest,
+        theirs: Manifest,
+        policy: str,
+        spec: TreeSpec,
+        decided: Mapping[str, str],
+        touch_machine: bool,
     ) -> None:
         self.spec = spec
         self.policy = policy
         self.decided = decided
+        self.touch_machine = touch_machine
         self.base, self.mine, self.theirs = base, mine, theirs
         self.b, self.m, self.t = base.entries, mine.entries, theirs.entries
         self.new_mine: Dict[str, Entry] = dict(self.m)
@@ -93,7 +101,7 @@ class _Merger:
         self.forgotten: Set[str] = set()
         self.differing = self._differing()
 
-    def run(self, touch_machine: bool) -> Merge:
+    def run(self) -> Merge:
         self._freeze()
         free = groups([path for path in self.differing if path not in self.frozen], self.m, self.t)
         for group in free:
@@ -103,7 +111,7 @@ class _Merger:
                 self._decide_whole(group)
         complete(self.new_mine, [*self._surviving(self.new_mine), *self.mine.unknown], self.m, self.t)
         complete(self.new_baseline, [*self._surviving(self.new_baseline), *self.theirs.unknown], self.t, self.m)
-        if not touch_machine:
+        if not self.touch_machine:
             self.new_mine = dict(self.m)
         self._move_base(free)
         changes = self._changes(MACHINE, self.m, self.new_mine) + self._changes(BASELINE, self.t, self.new_baseline)
@@ -224,9 +232,12 @@ class _Merger:
 
     def _settle(self, group: Sequence[str], winner: str, whole: bool = False) -> None:
         loser, side = (self.m, MACHINE) if winner == BASELINE else (self.t, BASELINE)
-        kept = tuple(Kept(side, loser[path]) for path in group if path in loser) if winner != OPEN else ()
+        waits = winner == BASELINE and not self.touch_machine
+        lost = winner != OPEN and not waits
+        kept = tuple(Kept(side, loser[path]) for path in group if path in loser) if lost else ()
         path = group[0]
-        self.conflicts.append(Conflict(path, self.m.get(path), self.t.get(path), self.b.get(path), winner, kept, whole))
+        sides = (self.m.get(path), self.t.get(path), self.b.get(path))
+        self.conflicts.append(Conflict(path, *sides, winner, kept, whole, waits))
         self._take(group, winner)
 
     def _take(self, group: Sequence[str], winner: str) -> None:

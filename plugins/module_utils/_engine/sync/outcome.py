@@ -58,9 +58,12 @@ class Conflict(NamedTuple):
     resolution: str
     """``baseline``, ``machine``, or ``open``."""
     kept: Tuple[Kept, ...]
-    """What lost, with everything that lay beneath it; empty where the loser is a deletion, and while it is open."""
+    """What lost, with everything that lay beneath it; empty where the loser is a deletion, and while it is open or
+    waits."""
     whole: bool = False
     """One side has a directory here and the other has none: the path was decided with all that lies beneath it."""
+    waits: bool = False
+    """The baseline won, but the machine cannot be changed now: its next sync has to carry it out."""
 
 
 class Merge(NamedTuple):

@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
 
 from ..state import OFFLINE
 from . import decisions
 from .guards import meant, refuse_mass_delete, refuse_mass_delete_here
 from .manifest import DIRECTORY, Entry, Manifest
-from .merge import merge
+from .merge import base_without, merge
 from .outcome import BASELINE, DELETE, MACHINE, OPEN, Change, Conflict, Merge
 from .refs import Base, Baseline
 from .session import Session
 from .spec import TreeSpec
+from .structure import root_above
 
 
 @dataclass(eq=False)
@@ -34,6 +35,8 @@ class TreePlan:
     """Whether the machine itself was looked at. If not, its last snapshot stands for it, and it is not touched."""
     host: str = ""
     """The fingerprint of the host that has the machine's tree."""
+    left: Dict[str, str] = field(default_factory=dict)
+    """When it has been carried out: path -> why the machine's tree is as it was there."""
 
     @property
     def machine_changes(self) -> List[Change]:
@@ -55,7 +58,19 @@ class TreePlan:
 
     @property
     def resolved(self) -> List[Conflict]:
-        return [conflict for conflict in self.merged.conflicts if conflict.resolution != OPEN]
+        """Those that were decided, and are carried out."""
+        return [one for one in self.merged.conflicts if one.resolution != OPEN and not self._waits(one)]
+
+    @property
+    def waiting(self) -> List[Conflict]:
+        """Those that were decided, and are not carried out yet."""
+        return [one for one in self.merged.conflicts if one.resolution != OPEN and self._waits(one)]
+
+    def _waits(self, one: Conflict) -> bool:
+        if one.waits or one.resolution == MACHINE or not self.left:
+            return one.waits
+        within = one.path + "/"
+        return bool(root_above(one.path, self.left)) or (one.whole and any(p.startswith(within) for p in self.left))
 
     @property
     def open(self) -> List[Conflict]:
@@ -64,12 +79,30 @@ class TreePlan:
     @property
     def unknown(self) -> Dict[str, str]:
         """What nothing could be said of, and what had to stay as it is because of that."""
-        return {**self.mine.unknown, **self.merged.held}
+        return {**self.mine.unknown, **self.merged.held, **self.left}
+
+    @property
+    def made(self) -> List[Change]:
+        """Of the changes, those that were made, or will be."""
+        if not self.left:
+            return self.changes
+        return [change for change in self.changes if change.side == BASELINE or not self._is_left(change.path)]
+
+    def _is_left(self, path: str) -> bool:
+        """Whether the machine has at a path what it had. Each is named, but where a directory would not give way."""
+        above = root_above(path, self.left)
+        after = self.merged.new_mine.entries.get(above)
+        return above != "" and (above == path or (after is not None and after.kind != DIRECTORY))
+
+    @property
+    def new_base(self) -> Manifest:
+        """What both sides agree on now."""
+        return base_without(self.merged, self.base, self.left)
 
     @property
     def moves_base(self) -> bool:
         """Whether both sides agree on something that they did not agree on before."""
-        return self.base_ref is None or self.merged.new_base.entries != self.base.entries
+        return self.base_ref is None or self.new_base.entries != self.base.entries
 
     @property
     def names_host(self) -> bool:
@@ -79,7 +112,7 @@ class TreePlan:
     @property
     def does_something(self) -> bool:
         """Whether carrying it out changes anything; an open conflict by itself does not."""
-        return bool(self.merged.changes) or self.moves_base
+        return bool(self.made) or self.moves_base
 
 
 def is_of_another(base: Optional[Base], host: str) -> bool:

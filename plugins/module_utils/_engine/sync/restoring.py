@@ -43,8 +43,7 @@ def restore(session: Session, site: Site) -> Outcome:
     outcome.sync_id = session.sync_id
     outcome.captured = sum(one.bytes for one in found.values())
     outcome.backup_path = doing.write_record(session, outcome.plans, outcome.versions)
-    applied = doing.apply(session, outcome.plans, site)
-    outcome.meanwhile = {tree: dict(done.left) for tree, done in applied.items() if done.left}
+    doing.apply(session, outcome.plans, site)
     _take_over_bases(session, [one.spec.name for one in chosen])
     return outcome
 

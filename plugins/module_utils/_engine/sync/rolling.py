@@ -82,8 +82,7 @@ def roll_back(session: Session, site: Optional[Site]) -> Outcome:
     outcome.backup_path = doing.write_record(session, plans, outcome.versions)
     _publish(session, plans, outcome)
     if site is not None:
-        applied = doing.apply(session, plans, site)
-        outcome.meanwhile = {tree: dict(done.left) for tree, done in applied.items() if done.left}
+        doing.apply(session, plans, site)
     for spec, known in trees:
         session.check()
         if known["base"] is None:

@@ -29,7 +29,7 @@ from .claim import Claim
 from .manifest import Manifest
 from .planning import TreePlan, is_of_another, plan_tree, plan_trees
 from .refs import Refs
-from .session import Applied, Request, Session, Site
+from .session import Request, Session, Site
 from .spec import TreeSpec
 from .telling import Outcome, result
 
@@ -167,35 +167,45 @@ def _outcome(session: Session) -> Outcome:
 def _carry_out(session: Session, outcome: Outcome, plans: List[TreePlan], site: Optional[Site]) -> Outcome:
     """Do what is planned, or on a dry run only say so."""
     outcome.plans = plans
-    strange = [plan.spec.name for plan in plans if is_of_another(plan.base_ref, plan.host)]
-    if strange:
-        outcome.notes.append(
-            "another host has this name since the last sync of %s: what it does not have is not taken for deleted"
-            % ", ".join(strange)
-        )
-    open_now = doing.open_decisions(session, plans)
-    outcome.decisions = doing.count_news(session.store, open_now)
-    outcome.changed = outcome.changed or outcome.decisions > 0 or any(plan.does_something for plan in plans)
+    outcome.notes.extend(_strangers(plans))
     outcome.versions = {plan.spec.name: plan.baseline_version + bool(plan.baseline_changes) for plan in plans}
     if session.request.dry_run:
-        return outcome
-    applied: Dict[str, Applied] = {}
-    if any(plan.merged.changes for plan in plans):
-        outcome.sync_id = session.sync_id
-        needed = session.request.create_backup or any(plan.resolved for plan in plans)
-        path = doing.write_record(session, plans, outcome.versions) if needed else None
-        outcome.versions = doing.publish(session, plans, lambda plan: _again(session, plan, site))
-        if path is not None:
-            outcome.backup_path = doing.write_record(session, plans, outcome.versions)
-        if site is not None:
-            applied = doing.apply(session, plans, site)
-    doing.move_bases(session, plans, outcome.versions, applied)
-    trees = [plan.spec.name for plan in plans]
-    open_now = doing.open_decisions(session, plans)
-    session.check()
-    outcome.decisions = decisions.record(session.store, session.machine_id, trees, open_now, session.began)
-    outcome.meanwhile = {tree: dict(done.left) for tree, done in applied.items() if done.left}
+        outcome.decisions = doing.count_news(session.store, doing.open_decisions(session, plans))
+    else:
+        if any(plan.merged.changes for plan in plans):
+            _change(session, outcome, site)
+        doing.move_bases(session, plans, outcome.versions)
+        found = doing.open_decisions(session, plans)
+        trees = [plan.spec.name for plan in plans]
+        session.check()
+        outcome.decisions = decisions.record(
+            session.store, session.machine_id, trees, found, doing.waiting(session, plans), session.began
+        )
+    outcome.changed = outcome.changed or outcome.decisions > 0 or any(plan.does_something for plan in plans)
     return outcome
+
+
+def _change(session: Session, outcome: Outcome, site: Optional[Site]) -> None:
+    """Record, publish, and change the machine. What has changed nothing in the end leaves no record."""
+    plans = outcome.plans
+    needed = session.request.create_backup or any(plan.resolved for plan in plans)
+    path = doing.write_record(session, plans, outcome.versions) if needed else None
+    outcome.versions = doing.publish(session, plans, lambda plan: _again(session, plan, site))
+    if path is not None:
+        doing.write_record(session, plans, outcome.versions)
+    if site is not None:
+        doing.apply(session, plans, site)
+    if any(plan.made for plan in plans):
+        outcome.sync_id, outcome.backup_path = session.sync_id, path
+    else:
+        session.refs.drop_record(session.sync_id)
+
+
+def _strangers(plans: List[TreePlan]) -> List[str]:
+    """A word on the trees whose base is of a host that had the name before."""
+    names = ", ".join(plan.spec.name for plan in plans if is_of_another(plan.base_ref, plan.host))
+    note = "another host has this name since the last sync of %s: what it does not have is not taken for deleted"
+    return [note % names] if names else []
 
 
 def _again(session: Session, plan: TreePlan, site: Optional[Site]) -> TreePlan:

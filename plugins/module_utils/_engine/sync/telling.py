@@ -33,7 +33,6 @@ class Outcome:
     backup_path: Optional[str] = None
     offline_ns: Optional[int] = None
     versions: Dict[str, int] = field(default_factory=dict)
-    meanwhile: Dict[str, Dict[str, str]] = field(default_factory=dict)
     notes: List[str] = field(default_factory=list)
     dry_run: bool = False
 
@@ -41,12 +40,12 @@ class Outcome:
 def result(outcome: Outcome) -> Dict[str, Any]:
     """What ``heartbeat_sync`` returns for one machine."""
     changes = [(plan, change) for plan in outcome.plans for change in plan.changes]
-    count, size = files([change for _plan, change in changes])
+    count, size = files([change for plan in outcome.plans for change in plan.made])
     resolved = [(plan, conflict) for plan in outcome.plans for conflict in plan.merged.conflicts]
     left = [
         {"tree": plan.spec.name, "path": shown(path), "reason": reason}
         for plan in outcome.plans
-        for path, reason in sorted({**plan.unknown, **outcome.meanwhile.get(plan.spec.name, {})}.items())
+        for path, reason in sorted(plan.unknown.items())
     ]
     found: Dict[str, Any] = {
         "changed": outcome.changed,
@@ -100,7 +99,7 @@ def message(outcome: Outcome, found: Dict[str, Any]) -> str:
     else:
         sides = {MACHINE: 0, BASELINE: 0}
         for plan in outcome.plans:
-            for change in plan.changes:
+            for change in plan.made:
                 sides[change.side] += 1
         text = "%s %s: %s %d change%s on the machine and %d in the baseline" % (
             outcome.machine_id,
@@ -129,7 +128,8 @@ def diff(plans: List[TreePlan]) -> List[Dict[str, Any]]:
     """The difference, one part for each tree and side that changes."""
     found = []
     for plan in plans:
-        for side, changes in ((MACHINE, plan.machine_changes), (BASELINE, plan.baseline_changes)):
+        for side in (MACHINE, BASELINE):
+            changes = [change for change in plan.made if change.side == side]
             if not changes:
                 continue
             header = "%s of %s" % (plan.spec.name, "the machine" if side == MACHINE else "the baseline")
