@@ -15,7 +15,7 @@ description:
     both have changed differently is a conflict.
   - Nothing is lost. What a sync replaces stays in the vault of the store, and a rollback brings it back.
   - A machine is claimed in the journal while it is synced, so that nobody else syncs it meanwhile. If the task dies,
-    the claim runs out, and the next sync goes on from there.
+    the claim runs out, and the next sync goes on from there. One that had options of its own has to be asked for again.
   - Nothing is synced while the store is away, while an incident holds the machine, or (with O(pending)) where
     C(auto_sync) is V(false).
 author:
@@ -182,7 +182,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 files_synced:
-  description: How many files and links were changed, on machines and in the baseline. What was left alone does not count.
+  description:
+    - How many files and links were changed, on machines and in the baseline. What was left alone does not count.
   returned: success
   type: int
   sample: 3

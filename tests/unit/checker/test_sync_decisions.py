@@ -11,7 +11,11 @@ from typing import Any, Dict, List
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    InvalidMachineId,
+    InvalidSettings,
+    MachineUnknown,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, decisions
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.settling import Settlement, settle
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
@@ -144,6 +148,22 @@ def test_it_is_closed_when_both_sides_agree_again(trees: Trees) -> None:
 def test_one_that_is_not_there(trees: Trees) -> None:
     with pytest.raises(InvalidSettings, match="no open decision"):
         ask(trees, decision_id="0" * 16, keep="machine")
+
+
+def test_a_machine_and_a_tree_are_known_or_refused(trees: Trees) -> None:
+    for keep in (None, "baseline"):
+        with pytest.raises(MachineUnknown, match="no machine nobody has ever beaten"):
+            ask(trees, keep=keep, machine_id="nobody")
+        with pytest.raises(InvalidSettings, match="no tree 'nosuch'; known are: site"):
+            ask(trees, keep=keep, tree="nosuch")
+    with pytest.raises(InvalidMachineId):
+        ask(trees, machine_id="../x")
+    assert ask(trees, machine_id="DB")["decisions"] == []
+    with pytest.raises(InvalidSettings, match="src goes with keep: file alone"):
+        ask(trees, keep="machine", src="/etc/hosts")
+    (found,) = listed(trees)
+    assert found["state"] == "open"
+    assert ask(trees, machine_id=" WEB ", keep="baseline")["settled"] == [found["decision_id"]]
 
 
 @pytest.mark.parametrize(

@@ -447,3 +447,51 @@ def test_what_was_left_alone_is_no_change(trees: Trees, monkeypatch: pytest.Monk
     assert not done["changed"]
     kept = [path for path in trees.fleet.tree() if path not in before and "/syncs/" in path]
     assert kept == []
+
+
+@pytest.mark.parametrize("sync_paths", [{}, {"site": {"path": "/www", "machines": ["web"]}}], ids=["none", "others'"])
+def test_a_machine_without_trees_leaves_nothing_pending(tmp_path: Path, sync_paths: Any) -> None:
+    trees = Trees(tmp_path, "web", "db", "mail", sync_paths=sync_paths)
+    trees.lose("db")
+    planned = trees.pending(dry_run=True)
+    done = trees.pending()
+    assert (done["syncs"], done["failed"], done["left"]) == ([], [], [])
+    assert [one["machine_id"] for one in done["overtaken"]] == ["db"]
+    assert "there is nothing to sync on db" in done["overtaken"][0]["reason"]
+    assert planned["overtaken"] == done["overtaken"]
+    trees.back("db")
+    assert [one["machine_id"] for one in trees.pending()["overtaken"]] == ["db"], "and nobody has to visit it for that"
+    assert trees.open_entries() == []
+
+
+def test_a_sync_with_options_of_its_own_is_not_finished_with_others(trees: Trees) -> None:
+    """Nobody knows what was asked for but who asked."""
+    trees.put("web", a="1")
+    trees.put("db", b="2")
+    synced(trees, "db")
+    own = killed(trees, {"sync_from_baseline": False})
+    done = trees.pending("web")
+    assert [one["event_id"] for one in done["overtaken"]] == [own]
+    assert "has to ask again" in done["overtaken"][0]["reason"]
+    assert trees.files("web") == {"a": "1"}
+    assert trees.open_entries() == []
+    killed(trees, {})
+    trees.pending("web")
+    assert trees.files("web") == {"a": "1", "b": "2"}
+
+
+def killed(trees: Trees, options: Any) -> str:
+    """A sync of web that was asked for, and whose worker died; the id of its entry."""
+    with trees.fleet.open() as store:
+        entry = entries.ask(store, "web", "online", own=Request("web", "online", **options).has_options)
+        assert entries.renew(store, entry, 0)
+    return entry.event_id
+
+
+def test_a_machine_that_is_late_is_neither_lost_nor_back(trees: Trees) -> None:
+    trees.fleet.age("web", 100)
+    trees.fleet.check()
+    with pytest.raises(MachineNotOffline, match="web is late and not yet known to be lost; wait"):
+        trees.sync("web", "offline")
+    with pytest.raises(MachineNotOnline, match="web is late and not yet known to be lost; wait"):
+        trees.sync("web", "online")

@@ -26,6 +26,8 @@ LOCK_PATIENCE = 5.0
 MAX_RACES = 100
 ASKED = "asked-"
 """What the id of an entry begins with that no transition opened: somebody asked for a sync."""
+OWN = ASKED + "own-"
+"""What it begins with where that was asked for with options, which nobody else knows."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +127,15 @@ def ask(
     worker: Optional[str] = None,
     lease: int = LEASE,
     key: Optional[str] = None,
+    own: bool = False,
 ) -> SyncEntry:
     """Claim a machine for a sync that somebody asked for: its open entry of this event, or else a new one.
 
     :param key: the id of a new entry.
+    :param own: whether the sync has options of its own, so that nobody else can finish it.
     :raises LockTimeout: the machine is being synced, or something holds it.
     """
-    asked = key or ASKED + os.urandom(8).hex()
+    asked = key or (OWN if own else ASKED) + os.urandom(8).hex()
 
     def choose(state: State, now: int) -> SyncEntry:
         busy = worker_on(state, machine_id, now)

@@ -20,7 +20,7 @@ from . import entries, restoring, rolling
 from .claim import Claim
 from .entries import Wanted
 from .run import check_status, preview, work
-from .session import Request, Site
+from .session import Request, Site, nothing_to_sync, trees_of
 
 SiteOf = Callable[[str], Optional[Site]]
 """The trees of a machine; None where they cannot be reached from here."""
@@ -62,7 +62,7 @@ def _next(store: Store, fleet: Fleet, wanted: Wanted, site_of: SiteOf, dry_run: 
     """The next entry: claimed, or on a dry run only named."""
 
     def can_be_done(entry: SyncEntry) -> bool:
-        return entry.event == OFFLINE or site_of(entry.machine_id) is not None
+        return entry.event == OFFLINE or site_of(entry.machine_id) is not None or _asks_for_nothing(fleet, entry)
 
     if not dry_run:
         return entries.take(store, fleet.settings, wanted, can_be_done=can_be_done)
@@ -85,14 +85,14 @@ def _one(
     found: Dict[str, Any],
 ) -> None:
     if request.dry_run:
-        why = _overtaken(store, request)
+        why = _overtaken(store, fleet, request, entry)
         if why is None:
             found["syncs"].append(dict(preview(store, fleet, request, site), event_id=entry.event_id))
         else:
             found["overtaken"].append(_not_done(entry, why))
         return
     with Claim(store, entry, open_store) as claim:
-        why = _overtaken(store, request)
+        why = _overtaken(store, fleet, request, entry)
         if why is None:
             found["syncs"].append(work(store, fleet, request, site, claim))
         else:
@@ -100,13 +100,22 @@ def _one(
             found["overtaken"].append(_not_done(entry, why))
 
 
-def _overtaken(store: Store, request: Request) -> Optional[str]:
+def _asks_for_nothing(fleet: Fleet, entry: SyncEntry) -> bool:
+    """Whether the machine of a transition has no trees, wherever it is."""
+    return entry.event in (OFFLINE, ONLINE) and not trees_of(fleet, entry.machine_id)
+
+
+def _overtaken(store: Store, fleet: Fleet, request: Request, entry: SyncEntry) -> Optional[str]:
     """Why an entry asks for nothing any more: its machine has gone or come since, mostly.
 
     :raises MachineNotOnline: it may be about to go; that is not yet known.
     """
     if request.event == restoring.EVENT:
         return "cut off: whoever asked for the restore has to ask again"
+    if entry.event_id.startswith(entries.OWN):
+        return "cut off: it was asked for with options of its own, and whoever asked for it has to ask again"
+    if _asks_for_nothing(fleet, entry):
+        return nothing_to_sync(fleet, entry.machine_id)
     try:
         check_status(store, request.machine_id, request.event)
     except (MachineNotOffline, MachineNotOnline) as exc:

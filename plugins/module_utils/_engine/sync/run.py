@@ -22,7 +22,7 @@ from ..errors import (
 from ..identity import normalise_machine_id
 from ..look import view
 from ..observe import load_fleet
-from ..state import OFFLINE, ONLINE, UNKNOWN
+from ..state import OFFLINE, ONLINE, UNKNOWN, WARNING
 from ..stores.base import Store
 from . import capturing, decisions, doing, entries, restoring, rolling
 from .claim import Claim
@@ -53,7 +53,7 @@ def run(store: Store, request: Request, site: Optional[Site], open_store: Callab
             request = replace(request, sync_id=rolling.last_sync(refs, request.machine_id))
     if request.dry_run or request.event == CAPTURE:
         return result(_work(Session(store, fleet, request), site))
-    claimed = entries.ask(store, request.machine_id, request.event, key=rolling.key(request))
+    claimed = entries.ask(store, request.machine_id, request.event, key=rolling.key(request), own=request.has_options)
     with Claim(store, claimed, open_store) as claim:
         return work(store, fleet, request, site, claim)
 
@@ -94,6 +94,14 @@ def check_status(store: Store, machine_id: str, event: str) -> None:
         raise MachineUnknown(
             "no machine %s has ever beaten in this fleet; heartbeat_info lists those there are" % machine_id,
             machine_id=machine_id,
+        )
+    if status == WARNING and event in (OFFLINE, ONLINE):
+        kind = MachineNotOffline if event == OFFLINE else MachineNotOnline
+        raise kind(
+            "%s is late and not yet known to be lost; wait with heartbeat_wait until it is online, or for a check to "
+            "find it offline" % machine_id,
+            machine_id=machine_id,
+            status=status,
         )
     if event == OFFLINE and status != OFFLINE:
         raise MachineNotOffline(

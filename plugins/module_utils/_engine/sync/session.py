@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 
 from ..documents import Fleet
@@ -93,6 +93,11 @@ class Request:
     source: str = ""
     chosen: Tuple[Chosen, ...] = ()
     restore: bool = False
+
+    @property
+    def has_options(self) -> bool:
+        """Whether it asks for something else than the sync that a transition leaves pending."""
+        return replace(self, machine_id="", event="") != Request("", "")
 
 
 def request_from(params: Mapping[str, Any], check_mode: bool) -> Request:
@@ -189,15 +194,9 @@ class Session:
 
         :raises InvalidSettings: it has none.
         """
-        found = all_trees(self.fleet)
-        mine = [tree for tree in found if tree.applies_to(self.machine_id)]
+        mine = trees_of(self.fleet, self.machine_id)
         if not mine:
-            why = "the fleet has trees for other machines only" if found else "the fleet has no trees"
-            raise InvalidSettings(
-                "there is nothing to sync on %s: %s; name its trees with sync_paths of heartbeat_fleet"
-                % (self.machine_id, why),
-                machine_id=self.machine_id,
-            )
+            raise InvalidSettings(nothing_to_sync(self.fleet, self.machine_id), machine_id=self.machine_id)
         return mine
 
     def manifest(self, name: Optional[str], tree: TreeSpec) -> Manifest:
@@ -223,3 +222,14 @@ class Session:
 def all_trees(fleet: Fleet) -> List[TreeSpec]:
     """The trees that the fleet declares, by name."""
     return [specs.from_mapping(name, values) for name, values in sorted(fleet.settings.sync_paths.items())]
+
+
+def trees_of(fleet: Fleet, machine_id: str) -> List[TreeSpec]:
+    """Those of one machine."""
+    return [tree for tree in all_trees(fleet) if tree.applies_to(machine_id)]
+
+
+def nothing_to_sync(fleet: Fleet, machine_id: str) -> str:
+    """Why a machine has no trees."""
+    why = "the fleet has trees for other machines only" if all_trees(fleet) else "the fleet has no trees"
+    return "there is nothing to sync on %s: %s; name its trees with sync_paths of heartbeat_fleet" % (machine_id, why)

@@ -14,9 +14,11 @@ import stat
 from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, List, Optional
 
+from .. import journal
 from ..clock import iso
 from ..documents import Fleet
-from ..errors import InvalidSettings, LockTimeout
+from ..errors import InvalidSettings, LockTimeout, MachineUnknown
+from ..identity import normalise_machine_id
 from ..observe import load_fleet
 from ..stores.base import Store
 from . import decisions
@@ -58,10 +60,14 @@ def settle(store: Store, request: Settlement, dry_run: bool = False) -> Dict[str
     """Settle decisions, or look at them.
 
     :returns: ``changed``, ``settled`` (ids), ``decisions`` (those that are not closed, as they are now).
+    :raises MachineUnknown: there is no such machine.
     :raises InvalidSettings: there is no such decision, or it cannot be settled like that; nothing was changed.
     """
     fleet = load_fleet(store)
+    if request.machine_id is not None:
+        request = replace(request, machine_id=normalise_machine_id(request.machine_id))
     live = [one for one in decisions.load_all(store) if one.is_live]
+    _refuse_nonsense(store, fleet, request, live)
     chosen = [one for one in live if request.includes(one)]
     if request.decision_id is not None and not chosen:
         raise InvalidSettings(
@@ -82,6 +88,26 @@ def settle(store: Store, request: Settlement, dry_run: bool = False) -> Dict[str
             "after": _lines(settled),
         },
     }
+
+
+def _refuse_nonsense(store: Store, fleet: Fleet, request: Settlement, live: List[Decision]) -> None:
+    """Whoever misspells a name must not take it for settled.
+
+    :raises MachineUnknown: there is no such machine.
+    :raises InvalidSettings: there is no such tree, or a file is given that nobody asked to keep.
+    """
+    machines = {*journal.load(store).state.roster, *(one.machine_id for one in live)}
+    if request.machine_id is not None and request.machine_id not in machines:
+        raise MachineUnknown(
+            "no machine %s has ever beaten in this fleet; heartbeat_info lists those there are" % request.machine_id,
+            machine_id=request.machine_id,
+        )
+    trees = {*(tree.name for tree in all_trees(fleet)), *(one.tree for one in live)}
+    if request.tree is not None and request.tree not in trees:
+        known = ", ".join(sorted(trees)) or "none"
+        raise InvalidSettings("the fleet has no tree %.80r; known are: %s" % (request.tree, known))
+    if request.src is not None and request.keep != GIVEN:
+        raise InvalidSettings("src goes with keep: file alone; leave it out, or keep the file")
 
 
 def _differs(one: Decision, request: Settlement) -> bool:
