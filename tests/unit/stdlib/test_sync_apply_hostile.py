@@ -179,6 +179,26 @@ def test_a_file_that_is_edited_at_the_last_moment_is_put_back(tree: Tree) -> Non
     assert Path(full).read_text() == "old and mine"
 
 
+@pytest.mark.parametrize("change", ["edit", "chmod"])
+def test_a_file_that_is_changed_while_its_new_content_is_fetched_is_left_alone(tree: Tree, change: str) -> None:
+    full = os.path.join(tree.root, "a/b/c/edited")
+    Path(tree.goal, "a/b/c/edited").write_text("new, and of no other file")
+    before, after = tree.scan(), tree.manifest(tree.goal)
+
+    def fetch(digest: str, fd: int) -> None:
+        if digest == after.entries["a/b/c/edited"].content:
+            if change == "edit":
+                Path(full).write_text("mine")
+            else:
+                os.chmod(full, 0o611)
+        tree.blobs.fetch(digest, fd)
+
+    done = tree.apply(after, before, fetch)
+    assert done.left == {"a/b/c/edited": "changed meanwhile"}
+    assert Path(full).read_text() == ("mine" if change == "edit" else "old")
+    assert os.stat(full).st_mode & 0o777 == (0o611 if change == "chmod" else 0o644)
+
+
 def test_a_damaged_content_is_refused_and_nothing_is_changed(tree: Tree) -> None:
     was = look(tree.root, times=True)
     for data in (b"", b"nev", b"new and more"):
@@ -314,6 +334,67 @@ def test_what_is_no_staging_directory_is_not_touched(tree: Tree, forge: Callable
     with pytest.raises(SyncOnlineFailed, match=r"\.roosync-sync is in the way: .*Move it away, then sync again"):
         tree.apply()
     assert look(tree.root, times=True) == was
+
+
+# A root whose owner is not to be trusted.
+
+
+def give_away(path: str) -> None:
+    root_only()
+    os.chown(path, 40_000, 40_000)
+
+
+def open_up(path: str) -> None:
+    os.chmod(path, 0o777)
+
+
+@pytest.mark.parametrize("forge", [give_away, open_up])
+@pytest.mark.parametrize("name", [b".roosync-sync", b"new", b"old"])
+def test_a_staging_directory_that_is_swapped_while_it_is_made_is_refused(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, name: bytes, forge: Callable[[str], None]
+) -> None:
+    real = os.mkdir
+
+    def make_and_swap(path: Any, mode: int = 0o777, *, dir_fd: Any = None) -> None:
+        real(path, mode, dir_fd=dir_fd)
+        if path == name:
+            os.rename(path, b"99", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            real(path, 0o700, dir_fd=dir_fd)
+            forge("/proc/self/fd/%d/%s" % (dir_fd, name.decode()))
+
+    was = look(tree.root)
+    monkeypatch.setattr(os, "mkdir", make_and_swap)
+    with pytest.raises(SyncOnlineFailed, match=r"is in the way: .*belongs to somebody else, or is open to others"):
+        tree.apply()
+    there = look(tree.root)
+    assert {path: there[path] for path in was} == was
+
+
+@pytest.mark.parametrize("path", ["a/b/c/added", "a/b/c/edited", "a/b/new"])
+def test_what_is_swapped_before_it_is_put_in_place_is_left_out(tree: Tree, path: str) -> None:
+    """Even with the size and the time of what was staged."""
+    was = look(tree.root)
+
+    def swap(_count: int, name: str, arguments: Any) -> None:
+        if name != "rename" or arguments[:2] != (b"plan.tmp", b"plan"):
+            return
+        with open(os.path.join(tree.root, ".roosync-sync/plan.tmp"), "rb") as stream:
+            rows = json.loads(stream.read().split(b"\n")[0])["operations"]
+        (staged,) = [row[2] for row in rows if row[1] == path and row[0] in ("put", "make-directory")]
+        place = os.path.join(tree.root, ".roosync-sync/new/%d" % staged)
+        state = os.lstat(place)
+        REAL["rename"](place, tree.root + "/stolen")
+        if os.path.isdir(tree.root + "/stolen"):
+            os.mkdir(place)
+            return
+        Path(place).write_bytes(b"x" * state.st_size)
+        os.utime(place, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+    with watched(Counter(swap)):
+        done = tree.apply()
+    assert done.left[path] == "what was to be put there was changed meanwhile"
+    now = look(tree.root)
+    assert now.get(os.fsencode(path)) == was.get(os.fsencode(path))
 
 
 # Surroundings.

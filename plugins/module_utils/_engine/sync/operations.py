@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 CHANGED = "changed meanwhile"
 APPEARED = "something appeared there meanwhile"
 VANISHED = "removed meanwhile"
+TAMPERED = "what was to be put there was changed meanwhile"
 NOT_EMPTY = "holds something that is not part of the tree"
 _WRONG_KIND = (errno.ENOTDIR, errno.ELOOP, errno.ENOENT, errno.ENXIO)
 
@@ -101,9 +102,12 @@ class Runner:
 
     def _put(self, operation: Operation) -> None:
         number, new, old = b"%d" % operation.number, self.staging.new, self.staging.old
-        if lstat(new, number) is None:
+        ready = lstat(new, number)
+        if ready is None:
             return
         fd, name, _number, now = self._place(operation)
+        if operation.staged is not None and not operation.staged.is_of(ready):
+            raise Left(TAMPERED)
         if operation.before is None:
             if now is not None:
                 raise Left(APPEARED)
@@ -182,9 +186,12 @@ class Runner:
 
     def _make_directory(self, operation: Operation) -> None:
         number = b"%d" % operation.number
-        if lstat(self.staging.new, number) is None:
+        ready = lstat(self.staging.new, number)
+        if ready is None:
             return
         fd, name, _number, now = self._place(operation)
+        if operation.staged is not None and operation.staged.inode != ready.st_ino:
+            raise Left(TAMPERED)
         if now is not None:
             raise Left(APPEARED)
         os.rename(number, name, src_dir_fd=self.staging.new, dst_dir_fd=fd)

@@ -17,7 +17,7 @@ from .beneath import OTHER_FILE_SYSTEM, Obstructed, signature
 from .durable import syncfs
 from .files import read_context
 from .manifest import DIRECTORY, LINK
-from .operations import APPEARED, NOT_EMPTY, VANISHED, Left
+from .operations import APPEARED, CHANGED, NOT_EMPTY, VANISHED, Left
 from .plan import Operation
 from .steps import CHANGE, FINISH, MAKE_DIRECTORY, NARROW, PUT, REMOVE, REMOVE_DIRECTORY, Step
 from .structure import root_above
@@ -227,13 +227,14 @@ class Preparation:
         context = self._context_of(step.path) if there is not None and self.contexts else ""
         wanted = self.keeper.wanted(step.after, there, context)
         number = self._next()
-        stage = self.contents.link if step.after.kind == LINK else self.contents.file
-        staged = stage(step.after, wanted, number)
         before = None
         if there is not None:
+            # Kept before the new content comes, which may take long: whoever changes the file meanwhile is seen.
             before = self.contents.keep(step.path, number)
-            if before is None:
-                raise Left(VANISHED)
+            if before is None or not before.is_content_of(there):
+                raise Left(VANISHED if before is None else CHANGED)
+        stage = self.contents.link if step.after.kind == LINK else self.contents.file
+        staged = stage(step.after, wanted, number)
         self._add(Operation(PUT, step.path, number, before=before, staged=staged))
 
     def _context_of(self, path: str) -> str:

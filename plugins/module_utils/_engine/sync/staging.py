@@ -66,15 +66,7 @@ class Staging:
         """
         if lstat(self.root, _NAME) is None:
             return False
-        try:
-            self.fd = os.open(_NAME, OPEN_DIR, dir_fd=self.root)
-        except NotADirectoryError:
-            raise self._strange("it is no directory") from None
-        state = os.fstat(self.fd)
-        if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
-            raise self._strange("it belongs to somebody else, or is open to others")
-        if state.st_dev != os.fstat(self.root).st_dev:
-            raise self._strange("it is on another file system")
+        self.fd = self._own(_NAME, self.root)
         for name in os.listdir(self.fd):
             if os.fsencode(name) not in (PLAN, UNDO, _TORN, _NEW, _OLD):
                 raise self._strange("it holds %r" % name)
@@ -85,11 +77,30 @@ class Staging:
         """Open ``new`` or ``old``; -1 when it is not there."""
         if lstat(self.fd, name) is None:
             return -1
-        fd = os.open(name, OPEN_DIR, dir_fd=self.fd)
+        fd = self._own(name, self.fd)
         if not all(inner.isdigit() for inner in os.listdir(fd)):
             os.close(fd)
             raise self._strange("%s in it holds more than numbers" % name.decode())
         return fd
+
+    def _own(self, name: bytes, above: int) -> int:
+        """Open a directory of this user's that nobody else can enter.
+
+        Whoever owns the root can put another one in the place of what was made there a moment ago; not in there.
+        """
+        try:
+            fd = os.open(name, OPEN_DIR, dir_fd=above)
+        except NotADirectoryError:
+            raise self._strange("%s is no directory" % name.decode()) from None
+        state = os.fstat(fd)
+        if state.st_uid != os.geteuid() or stat.S_IMODE(state.st_mode) & 0o077:
+            why = "%s belongs to somebody else, or is open to others"
+        elif state.st_dev != os.fstat(self.root).st_dev:
+            why = "%s is on another file system"
+        else:
+            return fd
+        os.close(fd)
+        raise self._strange(why % name.decode())
 
     def _strange(self, why: str) -> SyncOnlineFailed:
         return SyncOnlineFailed(
@@ -99,13 +110,16 @@ class Staging:
         )
 
     def make(self) -> None:
-        """Make it anew; there is none."""
+        """Make it anew; there is none.
+
+        :raises SyncOnlineFailed: somebody has put something else into its place already.
+        """
         os.mkdir(_NAME, 0o700, dir_fd=self.root)
-        self.fd = os.open(_NAME, OPEN_DIR, dir_fd=self.root)
+        self.fd = self._own(_NAME, self.root)
         os.fchmod(self.fd, 0o700)  # no setgid bit of the root's, and whatever the umask is
         for name in (_NEW, _OLD):
             os.mkdir(name, 0o700, dir_fd=self.fd)
-        self.new, self.old = os.open(_NEW, OPEN_DIR, dir_fd=self.fd), os.open(_OLD, OPEN_DIR, dir_fd=self.fd)
+        self.new, self.old = self._own(_NEW, self.fd), self._own(_OLD, self.fd)
 
     def create(self, number: int, old: bool = False) -> int:
         """A new file, open for reading and writing, and for nobody else to open."""
