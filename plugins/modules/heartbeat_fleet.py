@@ -101,7 +101,7 @@ options:
       - C(include) and C(exclude) are lists of patterns. They say what of the tree belongs to it. The default is all.
       - C(machines) is a list of machine ids or patterns that have the tree. The default is all machines.
       - C(owners) says whether owner and group are kept. The default is V(true).
-      - C(setuid) says whether setuid, setgid and sticky bits are kept. The default is V(false).
+      - C(setuid) says whether setuid and setgid bits are kept. Without C(owners) they are not. The default is V(false).
       - C(max_file_size) is the most bytes that a file may have, C(max_entries) the most entries that the tree may have.
       - Replaces all trees there were. V({}) removes them. Nothing of the vault or of the machines is removed by that.
     type: dict

@@ -106,6 +106,18 @@ def test_three_machines_settle_on_one_baseline(trees: Trees) -> None:
     assert trees.open_entries() == []
 
 
+def test_nobodys_program_gets_the_rights_of_another_owner(tmp_path: Path) -> None:
+    path = {"path": "/www", "setuid": True, "owners": False}
+    trees = Trees(tmp_path, "web", "db", "mail", sync_paths={"site": path})
+    trees.put("web", tool="#!/bin/sh")
+    tool = trees.www("web") / "tool"
+    tool.chmod(0o4755)
+    synced(trees, "web", "db")
+    assert (trees.www("db") / "tool").stat().st_mode & 0o7777 == 0o755
+    assert tool.stat().st_mode & 0o7777 == 0o4755
+    assert [trees.sync(machine, "online")["changed"] for machine in ("db", "web")] == [False, False]
+
+
 def test_check_mode_writes_nothing_and_says_what_is_then_done(trees: Trees) -> None:
     trees.put("web", index="hello")
     synced(trees, "web")

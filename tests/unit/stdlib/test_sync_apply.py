@@ -145,11 +145,14 @@ def test_an_owner_that_does_not_exist_here_leaves_the_path_alone(tree: Tree) -> 
     assert Path(tree.root, "chmod").stat().st_mode & 0o777 == 0o644
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_special_mode_bits_come_only_if_asked_for(tmp_path: Path, asked: bool) -> None:
-    tree = Tree(tmp_path, setuid=asked)
-    make(tree.root, {"old": "old", "chmod": "same", "sticky": Directory(0o1777), "plain": Directory(0o755)})
-    make(tree.goal, {"old": "new", "chmod": "same", "new": "new", "sticky": Directory(0o700), "plain": Directory()})
+@pytest.mark.parametrize(("setuid", "owners"), [(False, True), (True, True), (True, False)])
+def test_setuid_and_setgid_come_only_if_asked_for_and_with_their_owner(
+    tmp_path: Path, setuid: bool, owners: bool
+) -> None:
+    asked = setuid and owners
+    tree = Tree(tmp_path, setuid=setuid, owners=owners)
+    make(tree.root, {"old": "old", "chmod": "same", "group": Directory(0o2777), "plain": Directory(0o755)})
+    make(tree.goal, {"old": "new", "chmod": "same", "new": "new", "group": Directory(0o700), "plain": Directory()})
     for name in ("old", "chmod", "new"):
         os.chmod(os.path.join(tree.goal, name), 0o6750)
     os.chmod(os.path.join(tree.goal, "plain"), 0o2775)
@@ -160,9 +163,18 @@ def test_special_mode_bits_come_only_if_asked_for(tmp_path: Path, asked: bool) -
         "old": 0o750 | bits,
         "chmod": 0o750 | bits,
         "new": 0o750 | bits,
-        "sticky": 0o700 if asked else 0o1700,
+        "group": 0o700 if asked else 0o2700,
         "plain": 0o2775 if asked else 0o775,
     }
+
+
+def test_the_sticky_bit_comes_always(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    make(tree.root, {"open": Directory(0o777), "private": Directory(0o1777)})
+    make(tree.goal, {"open": Directory(0o1777), "new": Directory(0o1777), "private": Directory(0o700)})
+    tree.apply()
+    modes = {name: os.stat(os.path.join(tree.root, name)).st_mode & 0o7777 for name in os.listdir(tree.root)}
+    assert modes == {"open": 0o1777, "new": 0o1777, "private": 0o700}
 
 
 def test_holes_stay_holes(tmp_path: Path) -> None:

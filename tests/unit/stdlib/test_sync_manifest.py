@@ -291,7 +291,10 @@ def test_what_makes_a_difference(changes: Dict[str, Any], alike: bool) -> None:
 
 def test_what_makes_a_difference_only_where_it_is_kept() -> None:
     assert same(entry("a"), entry("a", uid=1, gid=1, owner="x", group="y"), SPEC._replace(owners=False))
+    assert same(entry("a"), entry("a", mode=0o6644), SPEC)
+    assert same(entry("a"), entry("a", mode=0o6644), SPEC._replace(setuid=True, owners=False))
     assert not same(entry("a"), entry("a", mode=0o4644), SPEC._replace(setuid=True))
+    assert not same(entry("a"), entry("a", mode=0o1644), SPEC)
     assert not same(entry("a", context="one"), entry("a", context="other"), SPEC)
     assert same(None, None, SPEC)
     assert not same(None, entry("a"), SPEC)

@@ -47,10 +47,9 @@ def difference(one: Optional[Entry], other: Optional[Entry], spec: TreeSpec) -> 
         return "kind"
     if one.content != other.content:
         return "target" if one.kind == LINK else "content"
-    mask = 0o7777 if spec.setuid else 0o777
     owners = (one.uid, one.gid) != (other.uid, other.gid)
     for name, differs in (
-        ("mode", bool((one.mode ^ other.mode) & mask)),
+        ("mode", bool((one.mode ^ other.mode) & spec.mode_bits)),
         ("owner", spec.owners and owners),
         ("context", one.context != other.context),
         ("time", one.kind == FILE and one.mtime_ns != other.mtime_ns),

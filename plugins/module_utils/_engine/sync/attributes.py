@@ -60,10 +60,10 @@ class Keeper:
         :param context: of that.
         :raises NoSuchOwner: its owner cannot be given here.
         """
-        mode = entry.mode & (0o7777 if self.spec.setuid else 0o777)
-        if there is not None and entry.kind == DIRECTORY and not self.spec.setuid and stat.S_ISDIR(there.st_mode):
-            # Not ours to change, and a directory without its sticky bit would be open to more people.
-            mode |= stat.S_IMODE(there.st_mode) & 0o7000
+        bits = self.spec.mode_bits
+        mode = entry.mode & bits
+        if there is not None and entry.kind == DIRECTORY and stat.S_ISDIR(there.st_mode):
+            mode |= stat.S_IMODE(there.st_mode) & 0o7000 & ~bits  # not ours to change
         uid, gid = os.geteuid(), -1
         if self.spec.owners:
             uid, gid = self._id("user", entry.owner, entry.uid), self._id("group", entry.group, entry.gid)

@@ -144,7 +144,7 @@ def recover_tree(tree: Beneath, spec: TreeSpec) -> Recovered:
         except OSError as exc:
             raise failure(exc, "look for an interrupted sync in", tree.label) from exc
         data, undoing = found
-        operations = plan.load(data, spec.setuid, staging.label)
+        operations = plan.load(data, spec.mode_bits, staging.label)
         if undoing:
             return Recovered(UNDONE, _take_back(tree, staging, operations))
         left, trouble = carry_out(tree, staging, operations)

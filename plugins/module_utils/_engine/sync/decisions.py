@@ -121,11 +121,10 @@ def key_of(manifest: Manifest, path: str, spec: TreeSpec) -> str:
     """A hash of all that counts at a path and beneath it."""
     hasher = hashlib.sha256()
     beneath = path + "/"
-    mask = 0o7777 if spec.setuid else 0o777
     for one, entry in manifest.entries.items():
         if one == path or one.startswith(beneath):
             owners = (entry.owner or entry.uid, entry.group or entry.gid) if spec.owners else ()
-            row = [one, entry.kind, entry.mode & mask, entry.content, *owners]
+            row = [one, entry.kind, entry.mode & spec.mode_bits, entry.content, *owners]
             hasher.update(json.dumps(row).encode("ascii"))
     return hasher.hexdigest()
 

@@ -100,13 +100,13 @@ def same(one: Optional[Entry], other: Optional[Entry], spec: TreeSpec) -> bool:
     """Whether two entries of one path (None: not there) are alike in all that is synced.
 
     Owners are compared by name where both sides know one. Times do not count. What is not kept on apply (owners,
-    special mode bits) does not count either, else every machine would seem to have changed it.
+    setuid and setgid bits) does not count either, else every machine would seem to have changed it.
     """
     if one is None or other is None:
         return one is other
     if one.kind != other.kind or one.content != other.content:
         return False
-    if (one.mode ^ other.mode) & (0o7777 if spec.setuid else 0o777):
+    if one.mode != other.mode and (one.mode ^ other.mode) & spec.mode_bits:
         return False
     if one.context != other.context and one.context and other.context:
         return False

@@ -62,10 +62,10 @@ def dump(operations: List[Operation]) -> bytes:
     return body + hashlib.sha256(body).hexdigest().encode("ascii") + b"\n"
 
 
-def load(data: bytes, setuid: bool, label: str) -> List[Operation]:
+def load(data: bytes, bits: int, label: str) -> List[Operation]:
     """The operations of a plan.
 
-    :param setuid: whether the tree keeps special mode bits; else none may give them to a file.
+    :param bits: the mode bits that are synced; the plan may give no others to a file.
     :param label: path of the plan, for messages.
     :raises SyncOnlineFailed: it is damaged, or asks for what this engine would not.
     """
@@ -82,7 +82,7 @@ def load(data: bytes, setuid: bool, label: str) -> List[Operation]:
         or content.get("operations").__class__ is not list
     ):
         raise _refused("it is not of format %d" % FORMAT, label)
-    return [_operation(row, setuid, label) for row in content["operations"]]
+    return [_operation(row, bits, label) for row in content["operations"]]
 
 
 def _refused(why: str, label: str) -> SyncOnlineFailed:
@@ -93,7 +93,7 @@ def _refused(why: str, label: str) -> SyncOnlineFailed:
     )
 
 
-def _operation(row: Any, setuid: bool, label: str) -> Operation:
+def _operation(row: Any, bits: int, label: str) -> Operation:
     if row.__class__ is not list or len(row) != len(Operation._fields):
         raise _refused("an operation is no list of %d values" % len(Operation._fields), label)
     kind, path, number, before, staged, old, new, mtime_ns = row
@@ -110,7 +110,7 @@ def _operation(row: Any, setuid: bool, label: str) -> Operation:
             raise _refused("the attributes of %.100r" % path, label)
     if (old is None and kind in _NEEDS_OLD) or (new is None and kind in _NEEDS_NEW):
         raise _refused("attributes of %.100r are missing" % path, label)
-    if kind == steps.CHANGE and not setuid and new[0] & ~old[0] & 0o7000:
+    if kind == steps.CHANGE and new[0] & ~old[0] & ~bits:
         raise _refused("special mode bits for %.100r" % path, label)
     if mtime_ns is not None and (mtime_ns.__class__ is not int or abs(mtime_ns) > 2**63):
         raise _refused("the time of %.100r" % path, label)

@@ -37,6 +37,11 @@ class TreeSpec(NamedTuple):
     max_file_size: Optional[int] = None
     max_entries: int = MAX_ENTRIES
 
+    @property
+    def mode_bits(self) -> int:
+        """The bits of a mode that are synced. Setuid and setgid lend the rights of an owner: never those of another."""
+        return 0o7777 if self.setuid and self.owners else 0o1777
+
     def applies_to(self, machine_id: str) -> bool:
         """Whether a machine has this tree."""
         return any(fnmatch.fnmatchcase(machine_id, pattern) for pattern in self.machines)
