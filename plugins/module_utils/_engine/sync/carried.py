@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from typing import Any, Dict, Iterable, List, Mapping, Protocol, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Protocol, Set, Tuple
 
 from ..errors import StoreCorrupt
 from . import manifest as manifests
@@ -119,12 +119,11 @@ class CarriedSite:
         brought: Dict[str, int] = dict.fromkeys(fresh, 0)
         done = 0
         for number, part in enumerate(parts):
-            lost, size = self._bring_part(session, declared, number, part, sizes)
-            for name, paths in lost.items():
-                forget(fresh[name], [path for path in paths if path in fresh[name].entries])
-            for name, digests in part.items():
-                brought[name] += sum(sizes[name][digest] for digest in digests)
-            done += size
+            for name, (came, lost) in self._bring_part(session, declared, number, part, sizes).items():
+                forget(fresh[name], [path for path in lost if path in fresh[name].entries])
+                _check_all_came(fresh[name], set(part[name]) - came)
+                brought[name] += sum(sizes[name][digest] for digest in came)
+                done += sum(sizes[name][digest] for digest in part[name])
             self._tell("fetched", done, total)
         digests = session.keep_manifests([fresh[name] for name in sorted(fresh)])
         return {name: Captured(fresh[name], digest, brought[name]) for name, digest in zip(sorted(fresh), digests)}
@@ -136,20 +135,19 @@ class CarriedSite:
         number: int,
         part: Mapping[str, List[str]],
         sizes: Mapping[str, Mapping[str, int]],
-    ) -> Tuple[Dict[str, List[str]], int]:
+    ) -> Dict[str, Tuple[Set[str], List[str]]]:
+        """Tree -> the contents that came, and the paths of files that had changed meanwhile."""
         self._put_json("wanted-%d" % number, part)
         done = self.carrier.call(op="bundle", trees={name: declared[name] for name in part}, number=number)
-        lost: Dict[str, List[str]] = {}
-        size = 0
+        brought: Dict[str, Tuple[Set[str], List[str]]] = {}
         for name, digests in part.items():
             one = done["trees"][name]
             local = self._local("bundle")
             self.carrier.fetch(str(one["bundle"]), local)
-            session.vault.adopt(local, {digest: sizes[name][digest] for digest in digests})
+            came = session.vault.adopt(local, {digest: sizes[name][digest] for digest in digests})
             os.unlink(local)
-            lost[name] = [str(path) for path in one["lost"]]
-            size += sum(sizes[name][digest] for digest in digests)
-        return lost, size
+            brought[name] = (came, [str(path) for path in one["lost"]])
+        return brought
 
     # -- what is to become of it ---------------------------------------------------------------------------------
 
@@ -193,6 +191,18 @@ class CarriedSite:
     def _tell(self, what: str, done: int, total: int) -> None:
         if total >= WORTH_TELLING:
             self.carrier.tell("%s %d of %d MiB" % (what, done >> 20, total >> 20))
+
+
+def _check_all_came(manifest: Manifest, rest: Set[str]) -> None:
+    """:raises StoreCorrupt: a content did not come that a file of the tree still has."""
+    absent = rest & set(contents(manifest))
+    if absent:
+        raise StoreCorrupt(
+            "the machine did not send %d of the contents of %s that it was asked for, and did not say that their files "
+            "have changed; nothing was synced. Sync again" % (len(absent), manifest.tree),
+            tree=manifest.tree,
+            absent=len(absent),
+        )
 
 
 def _parts(items: Iterable[Tuple[str, str, int]]) -> List[Dict[str, List[str]]]:

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, roosync.heartbeat maintainers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Syncs of machines at the end of a connection: what is carried, and that what a machine says is not simply believed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List
+
+import pytest
+
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import machine as machines
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.carried import CarriedSite
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
+from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
+
+
+class Connection:
+    """See :class:`.carried.Carrier`: to a machine that is a folder of this host, without Ansible."""
+
+    def __init__(self, trees: Trees, machine: str) -> None:
+        self.store = str(trees.fleet.root)
+        self.root = trees.folder / machine
+        self.workdir = self.root / "tmp"
+        self.workdir.mkdir(exist_ok=True)
+        self.calls: List[str] = []
+
+    def call(self, **options: Any) -> Dict[str, Any]:
+        """As ``heartbeat_tree`` does."""
+        self.calls.append(options["op"])
+        here = machines.Machine(options["trees"], str(self.root), str(self.root / "state"), str(self.workdir))
+        vault = machines.same_store(self.store, "default", options.get("store_id", ""))
+        dry_run = options.get("dry_run", False)
+        return here.run(options["op"], options.get("number", 0), options.get("last", {}), vault, dry_run)
+
+    def fetch(self, remote: str, local: str) -> None:
+        shutil.copy(remote, local)
+
+    def put(self, local: str, name: str) -> None:
+        shutil.copy(local, self.workdir / name)
+
+    def tell(self, text: str) -> None:
+        pass
+
+    def files(self) -> List[str]:
+        return sorted(path.name for path in self.workdir.iterdir())
+
+
+def sync(trees: Trees, connection: Connection, event: str, direct: bool = False, **options: Any) -> Dict[str, Any]:
+    request = Request(connection.root.name, event, **options)
+    with CarriedSite(connection, direct) as site, trees.fleet.open() as store:
+        return run(store, request, site, trees.fleet.open)
+
+
+@pytest.fixture
+def trees(tmp_path: Path) -> Trees:
+    return Trees(tmp_path, "web", "db", "mail")
+
+
+def test_contents_are_carried_to_and_fro(trees: Trees) -> None:
+    trees.put("web", a="1", b__c="2")
+    done = sync(trees, Connection(trees, "web"), "online")
+    assert (done["bytes_captured"], done["files_synced"]) == (2, 2)
+    connection = Connection(trees, "db")
+    sync(trees, connection, "online")
+    assert trees.files("db") == {"a": "1", "b/c": "2"}
+    assert connection.calls == ["capture", "apply"]
+    assert not sync(trees, connection, "online")["changed"]
+
+
+class Short(Connection):
+    """A machine that sends less than it was asked for, and does not say so."""
+
+    def call(self, **options: Any) -> Dict[str, Any]:
+        if options["op"] == "bundle":
+            wanted = self.workdir / ("wanted-%d" % options["number"])
+            wanted.write_text(json.dumps({name: rest[1:] for name, rest in json.loads(wanted.read_text()).items()}))
+        return super().call(**options)
+
+
+def test_a_bundle_without_a_content_that_was_asked_for_is_refused(trees: Trees) -> None:
+    trees.put("web", a="1", b="2")
+    with pytest.raises(StoreCorrupt, match=r"did not send 1 of the contents of site .*Sync again"):
+        sync(trees, Short(trees, "web"), "online")
+    assert not list((trees.fleet.path / "vault" / "refs").glob("baseline/*/*"))
+    assert sync(trees, Connection(trees, "web"), "online")["baseline"] == {"site": 1}
+
+
+class Editing(Connection):
+    """A machine on which a file is edited after it was looked at."""
+
+    def call(self, **options: Any) -> Dict[str, Any]:
+        if options["op"] == "bundle":
+            (self.root / "www" / "a").write_text("edited")
+        return super().call(**options)
+
+
+def test_a_file_that_is_edited_before_it_is_carried_is_a_question_for_the_next_sync(trees: Trees) -> None:
+    trees.put("web", a="1", b="2")
+    done = sync(trees, Editing(trees, "web"), "online")
+    assert (done["bytes_captured"], done["files_synced"]) == (1, 1)
+    assert [left["path"] for left in done["left_alone"]] == ["a"]
+    sync(trees, Connection(trees, "web"), "online")
+    trees.sync("db", "online")
+    assert trees.files("db") == {"a": "edited", "b": "2"}
