@@ -32,6 +32,8 @@ options:
   verify:
     description:
       - Read every content and check it against its hash. The task fails if one is damaged or missing.
+      - What is lacking is written down in the vault. Machines that have it add it anew when they are captured or synced
+        the next time, even if nothing has changed there.
     type: bool
     default: false
   prune:
@@ -43,6 +45,7 @@ options:
   gc:
     description:
       - Take away contents that nothing names any more, after O(prune).
+      - Packs that an earlier O(verify) found damaged are replaced, once all that is needed of them can be had.
     type: bool
     default: false
   grace:
@@ -71,8 +74,8 @@ EXAMPLES = r"""
 RETURN = r"""
 verified:
   description:
-    - What the check found. C(lost) are contents that are damaged and whole nowhere else, C(missing) those that are
-      named and nowhere to be found.
+    - What the check found. C(lost) are contents that are named, damaged, and whole nowhere else, C(missing) those that
+      are named and nowhere to be found.
   returned: when O(verify=true)
   type: dict
   sample:

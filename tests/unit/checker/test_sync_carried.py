@@ -13,6 +13,7 @@ from typing import Any, Dict, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import machine as machines
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.carried import CarriedSite
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
@@ -108,3 +109,18 @@ def test_a_file_that_is_edited_before_it_is_carried_is_a_question_for_the_next_s
     sync(trees, Connection(trees, "web"), "online")
     trees.sync("db", "online")
     assert trees.files("db") == {"a": "edited", "b": "2"}
+
+
+def test_what_the_vault_has_lost_is_carried_again(trees: Trees) -> None:
+    trees.put("web", a="precious" * 100, b="2")
+    sync(trees, Connection(trees, "web"), "online")
+    for pack in (trees.fleet.path / "vault" / "packs").glob("*.pack"):
+        if b"precious" * 100 in pack.read_bytes():
+            pack.unlink()
+    with trees.fleet.open() as store:
+        assert len(keeping.verify(store)["missing"]) == 2
+    connection = Connection(trees, "web")
+    assert sync(trees, connection, "online")["bytes_captured"] == 801
+    assert connection.calls == ["capture", "bundle"]
+    with trees.fleet.open() as store:
+        assert keeping.verify(store)["missing"] == []

@@ -17,7 +17,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping, seen
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -107,6 +107,96 @@ def test_damage_is_seen_and_named(trees: Trees) -> None:
     assert done["error_code"] == "STORE_CORRUPT"
     assert len(done["verified"]["lost"]) == 1
     assert "1 damaged packs, and 1 contents" in done["failure"]
+
+
+def flip(trees: Trees, content: bytes) -> Path:
+    """Change one byte of a content, wherever it lies; the pack."""
+    found = [pack for pack in packs(trees) if content in pack.read_bytes()]
+    for pack in found:
+        pack.chmod(0o640)
+        pack.write_bytes(pack.read_bytes().replace(content, content[:-1] + b"?"))
+    return found[0]
+
+
+def remove(trees: Trees, content: bytes) -> Path:
+    """Remove the packs that have a content."""
+    found = [pack for pack in packs(trees) if content in pack.read_bytes()]
+    for pack in found:
+        pack.unlink()
+    return found[0]
+
+
+def verified(trees: Trees, gc: bool = False, dry_run: bool = False) -> Dict[str, Any]:
+    with trees.fleet.open() as store:
+        return keeping.keep_up(store, True, False, 86_400.0 if gc else None, dry_run)
+
+
+@pytest.mark.parametrize("harm", [flip, remove])
+@pytest.mark.parametrize("event", ["capture", "online"])
+def test_damage_is_healed_by_a_machine_that_has_what_is_lost(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch, harm: Any, event: str
+) -> None:
+    """Although nothing has changed there since its last snapshot, and no file is read again for itself."""
+    monkeypatch.setattr(seen, "LOCAL_SLACK", -3600 * NS)
+    trees.put("web", index="precious" * 100, other="other" * 100)
+    trees.sync("web", "online")
+    pack = harm(trees, b"precious" * 100)
+    assert verified(trees, dry_run=True)["error_code"] == "STORE_CORRUPT"
+    assert not trees.sync("web", event)["changed"], "nobody was told yet"
+    found = verified(trees)
+    assert found["failure"].endswith(
+        "cannot be had from it; capture the machines that have them, or restore the vault from a backup, then verify "
+        "it again"
+    )
+    healed = trees.sync("web", event)
+    assert 800 <= healed["bytes_captured"] <= 1300
+    assert healed["changed"] or event == "online"
+    assert trees.sync("web", event)["bytes_captured"] == 0, "once is enough"
+    after = verified(trees)
+    assert (after["verified"]["lost"], after["verified"]["missing"]) == ([], [])
+    if harm is flip:
+        assert after["failure"].startswith("the vault has 1 damaged packs, but all that is needed of them can be had")
+        assert "failure" not in verified(trees, gc=True)
+        assert not pack.exists()
+    assert "failure" not in verified(trees)
+    trees.sync("db", "online")
+    assert trees.files("db") == trees.files("web")
+
+
+def test_a_damaged_manifest_is_healed_as_well(trees: Trees) -> None:
+    trees.put("web", index="hello")
+    trees.sync("web", "capture")
+    flip(trees, b'"tree":"site"')
+    found = verified(trees)
+    assert len(found["verified"]["lost"]) == 1
+    trees.sync("web", "capture")
+    after = verified(trees)
+    assert (after["verified"]["lost"], after["verified"]["missing"]) == ([], [])
+
+
+def test_a_damaged_pack_stays_while_something_needed_is_only_there(trees: Trees) -> None:
+    trees.put("web", index="precious" * 100, other="other" * 100)
+    trees.sync("web", "capture")
+    pack = flip(trees, b"precious" * 100)
+    verified(trees)
+    assert verified(trees, gc=True)["collected"]["packs"] == 0
+    assert pack.exists()
+
+
+def test_damage_that_nobody_needs_is_no_loss(trees: Trees) -> None:
+    trees.put("web", index="garbage" * 100, other="other" * 100)
+    trees.sync("web", "capture")
+    for turn in range(2):
+        trees.put("web", index="version %d" % turn)
+        trees.sync("web", "capture")
+    with trees.fleet.open() as store:
+        keeping.prune(store)
+    pack = flip(trees, b"garbage" * 100)
+    found = verified(trees)
+    assert (found["verified"]["lost"], list(found["verified"]["damaged"])) == ([], [pack.name])
+    assert "all that is needed of them can be had" in found["failure"]
+    assert "failure" not in verified(trees, gc=True)
+    assert trees.sync("web", "capture")["bytes_captured"] == 0
 
 
 def test_nothing_goes_while_a_document_is_damaged(trees: Trees) -> None:

@@ -18,7 +18,7 @@ from .scan import scan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, Iterable, List, Optional, Tuple
+    from typing import Dict, Iterable, List, Optional, Set, Tuple
 
     from .manifest import Manifest
     from .spec import TreeSpec
@@ -44,13 +44,14 @@ def capture(spec: TreeSpec, vault: Vault, cache: Optional[str] = None, last: str
 
     :param cache: where the machine remembers what it has read.
     :param last: digest of a manifest that is kept in the vault (the machine's last snapshot): if the tree is still like
-        that, the vault is not even looked at.
+        that, the vault is not even looked at, unless it lacks something that the tree has.
     :raises TreeUnreadable: nothing can be said of the tree.
     """
     found = scan(spec, cache, vault.writer)
     if found.vanished:
         return Capture(found, "", 0)
-    if last and found.digest == last:
+    lacked = vault.wanted()
+    if last and found.digest == last and not (lacked and lacked & named(found.manifest, last)):
         return Capture(found, last, 0)
     data = found.data
     with vault.writer() as writer:
@@ -61,12 +62,18 @@ def capture(spec: TreeSpec, vault: Vault, cache: Optional[str] = None, last: str
             data = manifests.dump(found.manifest)
         digest = writer.add_bytes(data)
         writer.commit()
+    vault.came(named(found.manifest, digest))
     return Capture(found, digest, found.bytes_added + added)
 
 
 def contents(manifest: Manifest) -> Dict[str, int]:
     """The contents that a manifest names, with their lengths."""
     return {entry.content: entry.size for entry in manifest.entries.values() if entry.kind == FILE}
+
+
+def named(manifest: Manifest, digest: str) -> Set[str]:
+    """All that must be in the vault for a manifest of that digest."""
+    return {digest, *contents(manifest)}
 
 
 def forget(manifest: Manifest, lost: Iterable[str]) -> None:

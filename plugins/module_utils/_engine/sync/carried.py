@@ -18,7 +18,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Protocol, Set, Tuple
 
 from ..errors import StoreCorrupt
 from . import manifest as manifests
-from .capture import contents, forget
+from .capture import contents, forget, named
 from .manifest import Manifest
 from .session import Applied, Captured, Session, Step
 from .spec import TreeSpec
@@ -92,7 +92,12 @@ class CarriedSite:
                 carried[spec.name] = self._fetch_manifest(spec, one)
                 found[spec.name] = Captured(carried[spec.name], one["digest"])
         if carried and not session.request.dry_run:
-            fresh = {name: one for name, one in carried.items() if found[name].digest != last.get(name)}
+            lacked = session.vault.wanted()
+            fresh = {
+                name: one
+                for name, one in carried.items()
+                if found[name].digest != last.get(name) or (lacked and lacked & named(one, found[name].digest))
+            }
             found.update(self._bring(session, declared, fresh))
         return found
 
@@ -126,6 +131,8 @@ class CarriedSite:
                 done += sum(sizes[name][digest] for digest in part[name])
             self._tell("fetched", done, total)
         digests = session.keep_manifests([fresh[name] for name in sorted(fresh)])
+        for name, digest in zip(sorted(fresh), digests):
+            session.vault.came(named(fresh[name], digest))
         return {name: Captured(fresh[name], digest, brought[name]) for name, digest in zip(sorted(fresh), digests)}
 
     def _bring_part(

@@ -13,11 +13,11 @@ import os
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, TypeVar
 
 from ..clock import NS, iso, to_ns
-from ..errors import InvalidSettings, StoreCorrupt
+from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
 from ..observe import load_fleet
 from ..settings import Settings
 from ..stores.base import Store
-from . import decisions, upkeep
+from . import decisions, upkeep, wanted
 from .manifest import FILE
 from .refs import Refs, is_digest
 from .spec import MOST_ENTRIES
@@ -97,9 +97,10 @@ def _versions_in_use(refs: Refs) -> Set[Tuple[str, int]]:
     return found
 
 
-def needed(store: Store, refs: Refs, vault: Vault) -> Set[str]:
+def needed(store: Store, refs: Refs, vault: Vault, strict: bool = True) -> Set[str]:
     """Every content that a document of the vault or an open decision names.
 
+    :param strict: whether each manifest has to be there; else what it names is left out.
     :raises StoreCorrupt: a document or a manifest cannot be read. Then nobody knows what it names, and nothing may go.
     """
     manifests: Set[str] = set()
@@ -119,7 +120,7 @@ def needed(store: Store, refs: Refs, vault: Vault) -> Set[str]:
     for one in decisions.load_all(store):
         if one.is_live:
             manifests.update((one.machine_manifest, one.baseline_manifest))
-    return upkeep.reach(vault, manifests, MOST_ENTRIES) | contents
+    return upkeep.reach(vault, manifests, MOST_ENTRIES, strict) | contents
 
 
 def _manifests_of(known: Dict[str, Any]) -> Iterable[str]:
@@ -149,25 +150,41 @@ def collect(store: Store, grace: float, dry_run: bool = False) -> Dict[str, Any]
     return {"changed": gone.packs > 0, "packs": gone.packs, "contents": gone.contents, "bytes": gone.bytes}
 
 
-def verify(store: Store) -> Dict[str, Any]:
-    """Check every content against its hash, and that all that is named is there.
+def verify(store: Store, dry_run: bool = False) -> Dict[str, Any]:
+    """Check every content against its hash, and that all that is named is there. What is not is written down: who
+    captures a tree that has it adds it anew, and :func:`collect` replaces packs that are damaged.
 
-    :returns: ``packs``, ``contents``, ``bytes``, ``damaged`` (pack -> what is wrong), ``lost`` (damaged and whole
-        nowhere else), ``missing`` (named, and nowhere).
+    :returns: ``packs``, ``contents``, ``bytes``, ``damaged`` (pack -> what is wrong), ``lost`` (named, damaged and
+        whole nowhere else), ``missing`` (named, and nowhere), ``trouble`` (why it was not written down).
     """
     if not has_vault(store):
-        return {"packs": 0, "contents": 0, "bytes": 0, "damaged": {}, "lost": [], "missing": []}
+        return {"packs": 0, "contents": 0, "bytes": 0, "damaged": {}, "lost": [], "missing": [], "trouble": ""}
     with Refs(location(store)) as refs, Vault(location(store)) as vault:
         found = upkeep.verify(vault)
-        missing = vault.missing(needed(store, refs, vault))
+        named = needed(store, refs, vault, strict=False)
+        lost = named & found.lost
+        missing = vault.missing(named) - lost
+        # Also what is damaged and not named: somebody may find it there, and rely on it.
+        lacked = wanted.Wanted(found.lost | missing, frozenset(found.damaged))
+        trouble = "" if dry_run else _note(vault, lacked)
     return {
         "packs": found.packs,
         "contents": found.contents,
         "bytes": found.bytes,
         "damaged": dict(found.damaged),
-        "lost": sorted(found.lost),
-        "missing": sorted(missing - found.lost),
+        "lost": sorted(lost),
+        "missing": sorted(missing),
+        "trouble": trouble,
     }
+
+
+def _note(vault: Vault, lacked: wanted.Wanted) -> str:
+    """Write down what the vault lacks; why that was not possible. What is lacking has to be told all the same."""
+    try:
+        wanted.note(vault.dir_fd, vault.path, lacked)
+    except HeartbeatError as exc:
+        return exc.message
+    return ""
 
 
 def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry_run: bool) -> Dict[str, Any]:
@@ -188,12 +205,26 @@ def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry
         result["changed"] = collected.pop("changed") or result["changed"]
         result["collected"] = collected
     if check:
-        verified = result["verified"] = verify(store)
-        bad = len(set(verified["lost"]) | set(verified["missing"]))
-        if bad or verified["damaged"]:
-            result.update(
-                error_code=StoreCorrupt.error_code,
-                failure="the vault has %d damaged packs, and %d contents cannot be had from it; capture the machines "
-                "that have them, or restore the vault from a backup" % (len(verified["damaged"]), bad),
-            )
+        verified = result["verified"] = verify(store, dry_run)
+        trouble = verified.pop("trouble")
+        failure = _failure(verified)
+        if failure:
+            failure += "; machines are not told what to add anew: " + trouble if trouble else ""
+            result.update(error_code=StoreCorrupt.error_code, failure=failure)
     return result
+
+
+def _failure(verified: Dict[str, Any]) -> str:
+    """What is wrong with the vault, and what to do; empty when all is well."""
+    damaged, bad = len(verified["damaged"]), len(verified["lost"]) + len(verified["missing"])
+    if bad:
+        return (
+            "the vault has %d damaged packs, and %d contents cannot be had from it; capture the machines that have "
+            "them, or restore the vault from a backup, then verify it again" % (damaged, bad)
+        )
+    if damaged:
+        return (
+            "the vault has %d damaged packs, but all that is needed of them can be had; gc: true replaces them. Look "
+            "after the disk that the store is on" % damaged
+        )
+    return ""

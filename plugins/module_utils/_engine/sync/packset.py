@@ -37,6 +37,8 @@ class PackSet:
         self.path = path
         self.damaged: Dict[str, StoreCorrupt] = {}
         """Packs that cannot be used, and why."""
+        self.distrusted: Set[bytes] = set()
+        """Contents that nobody may rely on, although a pack may seem to have them."""
         self._bad: Dict[str, Tuple[int, ...]] = {}
         self._readers: Dict[str, PackReader] = {}
         self._table: Optional[Dict[bytes, str]] = None
@@ -159,6 +161,8 @@ class PackSet:
 
     def keep(self, digest: bytes) -> bool:
         """Whether a content is there, and so that it stays: its pack counts as new, which upkeep does not touch."""
+        if digest in self.distrusted:
+            return False
         if not self._listed:
             self.refresh()
         for name in self._candidates(digest):

@@ -135,7 +135,7 @@ def _capture(session: Session, site: Site) -> Outcome:
     for name, manifest in capturing.capture(session, site, session.trees(), outcome).items():
         if manifest is None:
             outcome.notes.append("the directory of %s is not there" % name)
-    outcome.changed = outcome.snapshots > 0
+    outcome.changed = outcome.snapshots > 0 or outcome.captured > 0
     return outcome
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ..errors import HeartbeatError, StoreCorrupt, from_os_error
 from ..stores.atomic import TEMPORARY, discard
+from . import wanted as wanting
 from .manifest import FILE
 from .pack import HEADER, check_pack
 from .packing import PackWriter
@@ -29,6 +30,7 @@ TRASH = ".trash-"
 NS = 1_000_000_000
 GRACE_NS = 24 * 3600 * NS
 """No sync takes longer than this."""
+ANY_AGE = 2**63
 MAX_SMALL = 8 << 20
 MANY_SMALL = 16
 """So many packs below that size are put together."""
@@ -94,22 +96,28 @@ def _check(reader: PackReader) -> Iterable[Tuple[bytes, str]]:
             yield row.digest, ""
 
 
-def reach(vault: Vault, manifests: Iterable[str], max_entries: int) -> Set[str]:
+def reach(vault: Vault, manifests: Iterable[str], max_entries: int, strict: bool = True) -> Set[str]:
     """Everything that some manifests need: themselves, and the contents that they name.
 
     :param manifests: their digests: of all snapshots, baselines, bases and records of syncs.
+    :param strict: whether each of them has to be there.
     :raises StoreCorrupt: one cannot be read. Then nothing may be taken away, for nobody knows what it names.
     """
     needed: Set[str] = set()
     for digest in set(manifests):
         needed.add(digest)
-        manifest = vault.manifest(digest, max_entries)
+        try:
+            manifest = vault.manifest(digest, max_entries)
+        except StoreCorrupt:
+            if strict:
+                raise
+            continue
         needed.update(entry.content for entry in manifest.entries.values() if entry.kind == FILE)
     return needed
 
 
 def collect(vault: Vault, keep: Set[str], now_ns: int, grace_ns: int = GRACE_NS, dry_run: bool = False) -> Collected:
-    """Take away what nobody needs any more, and put small packs together.
+    """Take away what nobody needs any more, put small packs together, and replace those that a check found damaged.
 
     :param keep: the contents that are needed (:func:`reach`).
     :param now_ns: the store's time.
@@ -120,11 +128,17 @@ def collect(vault: Vault, keep: Set[str], now_ns: int, grace_ns: int = GRACE_NS,
     before = now_ns - grace_ns
     if not dry_run:
         _sweep(vault, before)
-    plans = _choose([_look(vault, name, wanted) for name in vault.packs.names() if _is_old(vault, name, before)])
+    names = vault.packs.names()
+    damaged = [_salvage(vault, name, wanted) for name in names if name in wanting.load(vault.dir_fd).packs]
+    ruins = [plan for plan in damaged if plan is not None]
+    old = [name for name in names if name not in {plan.name for plan in ruins} and _is_old(vault, name, before)]
+    plans = ruins + _choose([_look(vault, name, wanted) for name in old])
     if not dry_run:
-        plans = [plan for plan in plans if _whole(vault, plan)]
+        plans = [plan for plan in plans if plan in ruins or _whole(vault, plan)]
         new = _rewrite(vault, plans)
-        plans = [plan for plan in plans if plan.name != new and _take_away(vault, plan.name, before)]
+        # Nobody relies on a ruin: what was whole in it is in a new pack now.
+        ages = {plan.name: ANY_AGE for plan in ruins}
+        plans = [p for p in plans if p.name != new and _take_away(vault, p.name, ages.get(p.name, before))]
         vault.packs.refresh()
     contents = sum(plan.garbage for plan in plans)
     return Collected(len(plans), contents, sum(plan.garbage_bytes for plan in plans))
@@ -148,8 +162,42 @@ def _look(vault: Vault, name: str, wanted: Set[bytes]) -> _Plan:
             needed = [row.digest for row in rows if row.digest in wanted]
             return _Plan(name, needed, len(garbage), sum(row.stored + HEADER.size for row in garbage), reader.size)
     except (FileNotFoundError, StoreCorrupt):
-        # A damaged pack stays: perhaps somebody can still make something of it.
+        # A damaged pack stays until a check has named it, and nothing needed is only there.
         return _Plan(name, [], 0, 0, MAX_SMALL)
+
+
+def _salvage(vault: Vault, name: str, wanted: Set[bytes]) -> Optional[_Plan]:
+    """A damaged pack, with all that is whole in it to be kept; None while something is needed that is only there."""
+    whole: List[bytes] = []
+    broken: Set[bytes] = set()
+    rows = size = 0
+    try:
+        with vault.packs.open(name) as reader:
+            size = reader.size
+            for row in reader.rows():
+                rows += 1
+                try:
+                    reader.verify(row)
+                    whole.append(row.digest)
+                except HeartbeatError:
+                    broken.add(row.digest)
+    except FileNotFoundError:
+        return None
+    except StoreCorrupt:
+        broken = wanted  # nobody knows what was in it
+    if not all(_can_be_had(vault, digest) for digest in broken & wanted):
+        return None
+    return _Plan(name, whole, rows - len(whole), 0, size)
+
+
+def _can_be_had(vault: Vault, digest: bytes) -> bool:
+    for reader, row in vault.packs.holders(digest):
+        try:
+            reader.verify(row)
+            return True
+        except HeartbeatError:
+            continue
+    return False
 
 
 def _choose(plans: List[_Plan]) -> List[_Plan]:

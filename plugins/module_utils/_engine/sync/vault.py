@@ -15,6 +15,7 @@ import stat
 from ..errors import HeartbeatError, StoreCorrupt, StoreUnavailable, from_os_error
 from ..stores.atomic import TEMPORARY, discard, sync_directory, write_all
 from . import manifest as manifests
+from . import wanted
 from .folders import make_folder
 from .pack import PackReader, Row, check_pack, pack_name
 from .packing import PackWriter, check_space
@@ -24,7 +25,7 @@ from .spec import MAX_ENTRIES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Iterable, Mapping, Optional, Set, Tuple, TypeVar
+    from typing import Callable, FrozenSet, Iterable, Mapping, Optional, Set, Tuple, TypeVar
 
     Result = TypeVar("Result")
 
@@ -49,6 +50,8 @@ class Vault:
         except OSError as exc:
             raise from_os_error(exc, "open the vault", self.path) from exc
         self.packs = PackSet(self.dir_fd, self.path)
+        self._wanted: Optional[wanted.Wanted] = None
+        self._relied: Set[str] = set()
 
     def __enter__(self) -> Vault:
         return self
@@ -76,14 +79,39 @@ class Vault:
     def rely_on(self, digests: Iterable[str]) -> Set[str]:
         """Those of the contents that are not there, and have to be brought. The others stay: upkeep lets them be for as
         long as it does with new ones, so that a document that names them can be written meanwhile."""
-        self.packs.refresh()
-        return {digest for digest in digests if not self.packs.keep(bytes.fromhex(digest))}
+        self.wanted()
+        asked = set(digests) - self._relied
+        if asked:
+            self.packs.refresh()
+        missing = {digest for digest in asked if not self.packs.keep(bytes.fromhex(digest))}
+        self._relied |= asked - missing
+        return missing
 
     def size(self, digest: str) -> Optional[int]:
         """The length of a content; None when it is not there."""
         for _reader, row in self.packs.holders(bytes.fromhex(digest)):
             return row.logical
         return None
+
+    def wanted(self) -> FrozenSet[str]:
+        """The contents that a check found damaged or missing. Whoever has one adds it anew, and calls :meth:`came`."""
+        if self._wanted is None:
+            self._wanted = wanted.load(self.dir_fd)
+            self.packs.distrusted = set(map(bytes.fromhex, self._wanted.contents))
+        return self._wanted.contents
+
+    def came(self, digests: Iterable[str]) -> None:
+        """Some contents were added that may have been wanted."""
+        found = self.wanted() & frozenset(digests)
+        if not found:
+            return
+        self.packs.distrusted -= set(map(bytes.fromhex, found))
+        now = wanted.load(self.dir_fd)
+        self._wanted = now._replace(contents=now.contents - found)
+        try:
+            wanted.note(self.dir_fd, self.path, self._wanted)
+        except HeartbeatError:
+            pass  # they are added once more, by the next one that has them
 
     # Reading
 
@@ -128,7 +156,8 @@ class Vault:
                 # Another pack may have it as well.
                 trouble = trouble or exc
         raise trouble or StoreCorrupt(
-            "the content %s is not in the vault %s; restore the vault from a backup, or capture the machine that has it"
+            "the content %s is not in the vault %s; run heartbeat_vault with verify: true, then capture the machine "
+            "that has it, or restore the vault from a backup"
             % (digest, self.path),
             path=self.path,
             digest=digest,
@@ -138,6 +167,7 @@ class Vault:
 
     def writer(self) -> PackWriter:
         """What new contents are added with; what is there already is passed over."""
+        self.wanted()
         return PackWriter(self.dir_fd, self.path, known=self.packs.keep)
 
     def adopt(self, bundle: str, expected: Optional[Mapping[str, int]] = None) -> Set[str]:
