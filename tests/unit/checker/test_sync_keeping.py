@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,11 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping, seen
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import session as sync
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.localsite import LocalSite
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.refs import Baseline, Refs
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Captured
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -107,6 +112,67 @@ def test_damage_is_seen_and_named(trees: Trees) -> None:
     assert done["error_code"] == "STORE_CORRUPT"
     assert len(done["verified"]["lost"]) == 1
     assert "1 damaged packs, and 1 contents" in done["failure"]
+
+
+class Interrupted(LocalSite):
+    """A machine on which something else happens right after its trees were looked at."""
+
+    def __init__(self, trees: Trees, machine: str, meanwhile: Callable[[], None]) -> None:
+        super().__init__(str(trees.folder / machine), str(trees.folder / machine / "state"))
+        self.meanwhile = meanwhile
+
+    def capture(self, *args: Any) -> Dict[str, Captured]:
+        found = super().capture(*args)
+        self.meanwhile()
+        return found
+
+
+def forget_what_the_machine_had(trees: Trees) -> None:
+    """A file is removed and the tree captured anew; then upkeep finds that nothing names the file any more."""
+    trees.put("web", precious=None)
+    trees.sync("web", "capture")
+    with trees.fleet.open() as store:
+        keeping.keep_up(store, False, True, 1800.0, False)
+
+
+@pytest.fixture
+def captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trees:
+    """A machine that was captured long ago, in a vault that keeps one snapshot."""
+    monkeypatch.setattr(seen, "LOCAL_SLACK", -3600 * NS)
+    trees = Trees(tmp_path, "web", "db", "mail", keep_snapshots=1)
+    trees.put("web", other="other")
+    trees.sync("web", "capture")
+    trees.put("web", precious="precious" * 1000)
+    trees.sync("web", "capture")
+    for pack in packs(trees):
+        os.utime(pack, (1e9, 1e9))
+    return trees
+
+
+def test_what_upkeep_takes_away_during_a_sync_is_not_published(captured: Trees) -> None:
+    site = Interrupted(captured, "web", lambda: forget_what_the_machine_had(captured))
+    with captured.fleet.open() as store, pytest.raises(StoreCorrupt, match="of precious in site is not in the vault"):
+        run(store, sync.Request("web", "online"), site, captured.fleet.open)
+    assert "failure" not in verified(captured)
+    assert captured.sync("web", "online")["baseline"] == {"site": 1}
+    captured.sync("db", "online")
+    assert captured.files("db") == {"other": "other"}
+    assert "failure" not in verified(captured)
+
+
+def test_upkeep_leaves_what_a_sync_is_about_to_publish(captured: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Refs.publish
+
+    def publish(refs: Refs, tree: str, ref: Baseline) -> bool:
+        forget_what_the_machine_had(captured)
+        return real(refs, tree, ref)
+
+    monkeypatch.setattr(Refs, "publish", publish)
+    assert captured.sync("web", "online", create_backup=False)["baseline"] == {"site": 1}
+    monkeypatch.undo()
+    captured.sync("db", "online")
+    assert captured.files("db") == {"other": "other", "precious": "precious" * 1000}
+    assert "failure" not in verified(captured)
 
 
 def flip(trees: Trees, content: bytes) -> Path:

@@ -44,6 +44,9 @@ def capture(session: Session, site: Site, trees: List[TreeSpec], outcome: Outcom
             kept = session.refs.take_turn(session.machine_id, name, turns[name], at, one.digest, session.host)
             outcome.snapshots += kept is not None
         else:  # nobody else changes the tree now, and what this sync builds on has to be the newest snapshot
+            if one.digest == last.get(name):  # which had it all, but may have gone meanwhile
+                session.rely_on(one.manifest, Manifest(name, {}))
+                session.keep_manifests([one.manifest])
             session.refs.add_snapshot(session.machine_id, name, at, one.digest, session.host)
             outcome.snapshots += 1
     return {name: one.manifest for name, one in found.items()}

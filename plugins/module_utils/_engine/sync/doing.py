@@ -30,6 +30,8 @@ def write_record(session: Session, plans: List[TreePlan], versions: Dict[str, in
     """
     trees = {}
     for plan in plans:
+        session.rely_on(plan.mine, plan.theirs)
+        session.rely_on(plan.theirs, plan.theirs)
         before, after = session.keep_manifests([plan.mine, plan.merged.new_mine])
         trees[plan.spec.name] = {
             "spec": plan.spec.as_mapping(),
@@ -72,6 +74,7 @@ def publish(session: Session, plans: List[TreePlan], replan: Replan) -> Dict[str
                 versions[plan.spec.name] = plan.baseline_version
                 break
             session.check()
+            session.rely_on(plan.merged.new_baseline, plan.theirs)
             (manifest,) = session.keep_manifests([plan.merged.new_baseline])
             ref = Baseline(
                 plan.baseline_version + 1, session.store.now(), session.machine_id, session.sync_id, manifest

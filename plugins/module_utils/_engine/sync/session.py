@@ -14,7 +14,9 @@ from ..errors import InvalidSettings, StoreCorrupt
 from ..record import decode
 from ..stores.base import Store
 from . import spec as specs
+from .capture import contents
 from .claim import Claim
+from .decisions import shown
 from .manifest import Manifest, digest, dump
 from .refs import Refs, Snapshot, new_sync_id
 from .spec import TreeSpec
@@ -207,11 +209,33 @@ class Session:
             self._manifests[name] = self.vault.manifest(name, tree.max_entries)
         return self._manifests[name]
 
+    def rely_on(self, manifest: Manifest, known: Manifest) -> None:
+        """See that all is in the vault that a document is about to name, and let upkeep leave it there until it does.
+
+        Upkeep may run at any time, and take away what only a snapshot named that has gone since.
+
+        :param known: what of it is named already, so that its absence is no news.
+        :raises StoreCorrupt: something is not there.
+        """
+        missing = self.vault.rely_on(contents(manifest)) - set(contents(known))
+        if missing:
+            paths = sorted(path for path, entry in manifest.entries.items() if entry.content in missing)
+            raise StoreCorrupt(
+                "the content of %s%s in %s is not in the vault any more, and nothing was changed. Sync again; if that "
+                "does not help, run heartbeat_vault with verify: true, then capture the machines that have it"
+                % (shown(paths[0]), " and %d others" % (len(paths) - 1) if paths[1:] else "", manifest.tree),
+                tree=manifest.tree,
+                examples=[shown(path) for path in paths[:5]],
+            )
+
     def keep_manifests(self, manifests: List[Manifest]) -> List[str]:
-        """Put manifests into the vault; their digests. On a dry run they are only named."""
+        """Put manifests into the vault; their digests. All that they name stays there. On a dry run they are only
+        named."""
         named = [(digest(data), data, one) for data, one in ((dump(one), one) for one in manifests)]
         self._manifests.update({name: one for name, _data, one in named})
         if not self.request.dry_run:
+            for one in manifests:
+                self.vault.rely_on(contents(one))
             with self.vault.writer() as writer:
                 for _name, data, _one in named:
                     writer.add_bytes(data)
