@@ -46,6 +46,11 @@ options:
       - The digest of the last snapshot of each tree.
     type: dict
     default: {}
+  dry_run:
+    description:
+      - V(capture) only looks, as in check mode. It leaves nothing behind but what the caller fetches from O(workdir).
+    type: bool
+    default: false
   number:
     description:
       - Which of several lists of contents is meant.
@@ -125,7 +130,8 @@ def work(module: AnsibleModule) -> Dict[str, Any]:
     params = module.params
     here = machine.Machine(params["trees"], params["root"], params["state_dir"], params["workdir"])
     vault = machine.same_store(params["store"] or "", params["fleet"], params["store_id"] or "")
-    return here.run(params["op"], params["number"], params["last"], vault, module.check_mode)
+    dry_run = params["dry_run"] or module.check_mode
+    return here.run(params["op"], params["number"], params["last"], vault, dry_run)
 
 
 def main() -> None:
@@ -134,6 +140,7 @@ def main() -> None:
             op=dict(type="str", choices=["capture", "bundle", "apply"], default="capture"),
             trees=dict(type="dict", default={}),
             last=dict(type="dict", default={}),
+            dry_run=dict(type="bool", default=False),
             number=dict(type="int", default=0),
             store_id=dict(type="str"),
             workdir=dict(type="str", default=""),

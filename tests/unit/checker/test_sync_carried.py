@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -18,6 +21,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync imp
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.carried import CarriedSite
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.staging import Staging
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -124,3 +128,51 @@ def test_what_the_vault_has_lost_is_carried_again(trees: Trees) -> None:
     assert connection.calls == ["capture", "bundle"]
     with trees.fleet.open() as store:
         assert keeping.verify(store)["missing"] == []
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_dry_run_leaves_nothing_behind(trees: Trees, direct: bool) -> None:
+    trees.put("web", a="1", b="2")
+    sync(trees, Connection(trees, "db"), "online")
+    before = (trees.fleet.tree(), snapshot(trees.folder / "web"))
+    connection = Connection(trees, "web")
+    planned = sync(trees, connection, "online", direct, dry_run=True)
+    assert (planned["changed"], planned["files_synced"]) == (True, 2)
+    for path in connection.workdir.iterdir():
+        path.unlink()
+    connection.workdir.rmdir()
+    assert (trees.fleet.tree(), snapshot(trees.folder / "web")) == before
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_dry_run_does_not_end_a_sync_that_was_cut_off(trees: Trees, direct: bool) -> None:
+    trees.put("web", a="1", b="2", c="3")
+    trees.sync("web", "online")
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        real = Staging.write_plan
+
+        def write_and_die(staging: Staging, data: bytes) -> None:
+            real(staging, data)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        Staging.write_plan = write_and_die  # type: ignore[method-assign]
+        try:
+            trees.sync("mail", "online")
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    before = snapshot(trees.www("mail"))
+    assert (trees.www("mail") / ".roosync-sync" / "plan").exists()
+    sync(trees, Connection(trees, "mail"), "online", direct, dry_run=True)
+    assert snapshot(trees.www("mail")) == before
+
+
+def snapshot(folder: Path) -> Dict[str, Any]:
+    """Every file below a folder, with what changes when somebody writes there."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        state = path.lstat()
+        found[str(path.relative_to(folder))] = (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return found

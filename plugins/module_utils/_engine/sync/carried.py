@@ -78,7 +78,10 @@ class CarriedSite:
 
     def capture(self, session: Session, trees: List[TreeSpec], last: Dict[str, str]) -> Dict[str, Captured]:
         declared = {spec.name: spec.as_mapping() for spec in trees}
-        done = self.carrier.call(op="capture", trees=declared, last=last, store_id=self._store_id(session))
+        dry_run = session.request.dry_run
+        done = self.carrier.call(
+            op="capture", trees=declared, last=last, store_id=self._store_id(session), dry_run=dry_run
+        )
         self.mounted = bool(done["mounted"])
         found: Dict[str, Captured] = {}
         carried: Dict[str, Manifest] = {}
@@ -91,7 +94,7 @@ class CarriedSite:
             else:
                 carried[spec.name] = self._fetch_manifest(spec, one)
                 found[spec.name] = Captured(carried[spec.name], one["digest"])
-        if carried and not session.request.dry_run:
+        if carried and not dry_run:
             lacked = session.vault.wanted()
             fresh = {
                 name: one
