@@ -15,7 +15,7 @@ from typing import Any, Dict, List
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreCorrupt
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import machine as machines
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.carried import CarriedSite
@@ -30,6 +30,7 @@ class Connection:
 
     def __init__(self, trees: Trees, machine: str) -> None:
         self.store = str(trees.fleet.root)
+        self.machine = machine
         self.root = trees.folder / machine
         self.workdir = self.root / "tmp"
         self.workdir.mkdir(exist_ok=True)
@@ -57,7 +58,7 @@ class Connection:
 
 
 def sync(trees: Trees, connection: Connection, event: str, direct: bool = False, **options: Any) -> Dict[str, Any]:
-    request = Request(connection.root.name, event, **options)
+    request = Request(connection.machine, event, **options)
     with CarriedSite(connection, direct) as site, trees.fleet.open() as store:
         return run(store, request, site, trees.fleet.open)
 
@@ -176,3 +177,13 @@ def snapshot(folder: Path) -> Dict[str, Any]:
         state = path.lstat()
         found[str(path.relative_to(folder))] = (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
     return found
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_tree_that_holds_the_store_of_the_machine_is_refused(tmp_path: Path, dry_run: bool) -> None:
+    """The connection leads to the host that has the store."""
+    trees = Trees(tmp_path, "web", "db", "mail", sync_paths={"site": {"path": "/store"}})
+    connection = Connection(trees, "web")
+    connection.root = tmp_path
+    with pytest.raises(InvalidSettings, match="holds the store itself"):
+        sync(trees, connection, "online", direct=True, dry_run=dry_run)

@@ -23,6 +23,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request as FleetRequest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, claim, doing, entries
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.localsite import LocalSite
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
@@ -116,6 +117,13 @@ def test_nobodys_program_gets_the_rights_of_another_owner(tmp_path: Path) -> Non
     assert (trees.www("db") / "tool").stat().st_mode & 0o7777 == 0o755
     assert tool.stat().st_mode & 0o7777 == 0o4755
     assert [trees.sync(machine, "online")["changed"] for machine in ("db", "web")] == [False, False]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_tree_that_holds_the_store_is_refused(tmp_path: Path, dry_run: bool) -> None:
+    trees = Trees(tmp_path, "web", "db", "mail", sync_paths={"site": {"path": "/store"}})
+    with pytest.raises(InvalidSettings, match="holds the store itself"), trees.fleet.open() as store:
+        run(store, Request("web", "online", dry_run=dry_run), LocalSite(str(tmp_path), str(tmp_path / "state")), trees.fleet.open)
 
 
 def test_check_mode_writes_nothing_and_says_what_is_then_done(trees: Trees) -> None:

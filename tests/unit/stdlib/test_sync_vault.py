@@ -15,7 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt, StoreUnavailable
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    InvalidSettings,
+    StoreCorrupt,
+    StoreUnavailable,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import manifest, packset, upkeep
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.capture import (
     Capture,
@@ -323,6 +327,32 @@ def test_a_capture_fills_up_a_vault_that_has_lost_something(
         assert again.scan.files_read == 0
         assert again.bytes_added == 30 + (5 << 20)
         check_complete(other, again)
+
+
+def inside(tree: Path, **options: Any) -> TreeSpec:
+    return TreeSpec("www", str(tree), **options)
+
+
+@pytest.mark.parametrize(("folder", "advice"), [("dir/store", r"exclude: \['/dir/store/'\]"), ("", "declare another path")])
+def test_a_vault_inside_of_the_tree_is_refused(tree: Path, folder: str, advice: str) -> None:
+    """Each snapshot would hold all that were before it."""
+    store = tree / folder
+    store.mkdir(exist_ok=True)
+    with Vault(str(store / "vault"), create=True) as made:
+        with pytest.raises(InvalidSettings, match="the tree www holds the store itself, .*" + advice):
+            capture(inside(tree), made)
+        (tree.parent / "link").symlink_to(store)
+        with Vault(str(tree.parent / "link" / "vault")) as again, pytest.raises(InvalidSettings):
+            capture(inside(tree), again)
+
+
+@pytest.mark.parametrize(
+    "options", [{"exclude": ("/dir/store/",)}, {"exclude": ("store",)}, {"include": ("*.html",)}, {"exclude": ("*.pack",)}]
+)
+def test_a_vault_inside_of_the_tree_may_be_excluded(tree: Path, options: Dict[str, Any]) -> None:
+    (tree / "dir" / "store").mkdir()
+    with Vault(str(tree / "dir" / "store" / "vault"), create=True) as made:
+        assert capture(inside(tree, **options), made).digest
 
 
 def test_a_vanished_tree_is_no_empty_one(vault: Vault, tmp_path: Path) -> None:

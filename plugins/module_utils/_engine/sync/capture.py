@@ -9,6 +9,7 @@ import os
 from typing import NamedTuple
 
 from . import manifest as manifests
+from .apart import refuse_vault_inside
 from .files import UNSTEADY, FileReader
 from .found import Scan
 from .manifest import FILE
@@ -46,7 +47,9 @@ def capture(spec: TreeSpec, vault: Vault, cache: Optional[str] = None, last: str
     :param last: digest of a manifest that is kept in the vault (the machine's last snapshot): if the tree is still like
         that, the vault is not even looked at, unless it lacks something that the tree has.
     :raises TreeUnreadable: nothing can be said of the tree.
+    :raises InvalidSettings: the vault is a part of it.
     """
+    refuse_vault_inside(spec, vault.path)
     found = scan(spec, cache, vault.writer)
     if found.vanished:
         return Capture(found, "", 0)

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Dict, List, Tuple
 
 from . import manifest as manifests
+from .apart import refuse_vault_inside
 from .apply import apply, recover
 from .capture import capture
 from .places import DEFAULT_STATE_DIR, cache_path, placed
 from .scan import scan
 from .session import Applied, Captured, Session, Step
 from .spec import TreeSpec
+from .vault import PACKS
 
 
 class LocalSite:
@@ -33,6 +36,7 @@ class LocalSite:
 
     def _capture(self, session: Session, spec: TreeSpec, last: Dict[str, str]) -> Captured:
         if session.request.dry_run:
+            refuse_vault_inside(spec, os.path.join(session.location, PACKS))
             found = scan(spec)
             digest = "" if found.vanished else manifests.digest(manifests.dump(found.manifest))
             return Captured(None if found.vanished else found.manifest, digest)

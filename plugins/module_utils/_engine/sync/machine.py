@@ -17,13 +17,14 @@ from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt, from_os_erro
 from ..metadata import strict_json
 from ..stores import open_store
 from . import manifest as manifests
+from .apart import refuse_vault_inside
 from .apply import apply, recover
 from .capture import bundle, capture, forget
 from .pack import open_pack
 from .places import cache_path, placed
 from .scan import scan
 from .spec import from_mapping, is_tree_name
-from .vault import Vault
+from .vault import PACKS, Vault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,9 @@ class Machine:
         try:
             if op == "apply":
                 return {"changed": True, "mounted": vault is not None, "trees": self.apply(vault)}
+            if location is not None:
+                for spec in self.trees.values():
+                    refuse_vault_inside(spec, os.path.join(location, PACKS))
             found = self.capture(last, vault, dry_run)
             return {"changed": False, "mounted": vault is not None, "trees": found}
         finally:
