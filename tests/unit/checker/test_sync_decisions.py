@@ -142,6 +142,7 @@ def test_it_is_closed_when_both_sides_agree_again(trees: Trees) -> None:
     with trees.fleet.open() as store:
         (closed,) = decisions.load_all(store)
         assert (closed.state, closed.reason) == ("closed", "both sides agree again")
+        assert decisions.forget(store, "9999", dry_run=True) == 1
         assert decisions.forget(store, "9999") == 1
 
 

@@ -82,6 +82,15 @@ def test_nothing_that_is_needed_goes(trees: Trees) -> None:
     assert not keep_up(trees)["pruned"]["snapshots"] > 1
 
 
+def test_a_dry_run_says_what_is_then_done(trees: Trees) -> None:
+    for turn in range(5):
+        trees.put("web", index="version %d" % turn)
+        trees.sync("web", "online")
+    planned, done = keep_up(trees, dry_run=True), keep_up(trees)
+    assert done["collected"]["packs"] > 0
+    assert (planned["pruned"], planned["collected"]) == (done["pruned"], done["collected"])
+
+
 def test_what_was_relied_on_just_now_stays(trees: Trees) -> None:
     trees.put("web", index="only for a moment")
     trees.sync("web", "capture")

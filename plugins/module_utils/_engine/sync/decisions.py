@@ -224,13 +224,13 @@ def record(
     return len(new)
 
 
-def forget(store: Store, before: str) -> int:
+def forget(store: Store, before: str, dry_run: bool = False) -> int:
     """Remove the documents of what was closed before a time; how many."""
     count = 0
     for one in load_all(store):
         if one.state == CLOSED and one.changed_at < before:
             try:
-                count += store.delete("%s/%s.json" % (FOLDER, one.decision_id))
+                count += dry_run or store.delete("%s/%s.json" % (FOLDER, one.decision_id))
             except HeartbeatError:
                 continue
     return count

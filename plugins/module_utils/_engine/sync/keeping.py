@@ -10,7 +10,7 @@ machine's base rests on, and what an open decision is about. Nor is a version of
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 from ..clock import NS, iso, to_ns
 from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
@@ -51,29 +51,55 @@ def expired(items: Sequence[Item], at: Callable[[Item], int], settings: Settings
     return [item for item in old if at(item) < since]
 
 
-def prune(store: Store, dry_run: bool = False) -> Dict[str, Any]:
+class Outdated(NamedTuple):
+    """What retention does not keep."""
+
+    snapshots: Set[Tuple[str, str, int]] = set()
+    """Machine, tree and number."""
+    records: Set[str] = set()
+    versions: Set[Tuple[str, int]] = set()
+    """Tree and number."""
+
+
+NOTHING_OUTDATED = Outdated()
+
+
+def outdated(store: Store, refs: Refs, now: int) -> Outdated:
+    """What retention lets go of now."""
+    settings = load_fleet(store).settings
+    rested_on = _versions_in_use(refs)
+    return Outdated(
+        {
+            (machine, tree, one.number)
+            for machine, tree in refs.machines()
+            for one in expired(refs.snapshots(machine, tree), lambda one: one.at, settings, now)
+        },
+        set(_old_records(refs, settings, now)),
+        {
+            (tree, one.version)
+            for tree in refs.trees()
+            for one in expired(refs.baseline_versions(tree), lambda one: one.at, settings, now)
+            if one.at < now - YOUNG  # a young one keeps its number from whoever is just about to publish
+        }
+        - rested_on,
+    )
+
+
+def prune(store: Store, dry_run: bool = False) -> Tuple[Dict[str, Any], Outdated]:
     """Let go of snapshots, records and versions that retention does not keep. Their contents stay until ``gc``.
 
-    :returns: ``changed``, ``snapshots``, ``records``, ``versions``, ``decisions``: how many went.
+    :returns: ``changed``, ``snapshots``, ``records``, ``versions``, ``decisions``: how many went; and which.
     """
-    settings = load_fleet(store).settings
     now = store.now()
-    gone = {"snapshots": 0, "records": 0, "versions": 0, "decisions": 0}
     with Refs(location(store)) as refs:
-        for machine, tree in refs.machines():
-            for snapshot in expired(refs.snapshots(machine, tree), lambda one: one.at, settings, now):
-                gone["snapshots"] += dry_run or refs.drop_snapshot(machine, tree, snapshot.number)
-        for sync_id in _old_records(refs, settings, now):
-            gone["records"] += dry_run or refs.drop_record(sync_id)
-        rested_on = _versions_in_use(refs)
-        for tree in refs.trees():
-            for version in expired(refs.baseline_versions(tree), lambda one: one.at, settings, now):
-                # A young one keeps its number from whoever is just about to publish.
-                if (tree, version.version) not in rested_on and version.at < now - YOUNG:
-                    gone["versions"] += dry_run or refs.drop_baseline(tree, version.version)
-    if not dry_run:
-        gone["decisions"] = decisions.forget(store, iso(now - to_ns(DECISIONS_KEPT)))
-    return dict(gone, changed=any(gone.values()))
+        old = outdated(store, refs, now)
+        gone = {
+            "snapshots": sum(dry_run or refs.drop_snapshot(*one) for one in old.snapshots),
+            "records": sum(dry_run or refs.drop_record(one) for one in old.records),
+            "versions": sum(dry_run or refs.drop_baseline(*one) for one in old.versions),
+        }
+    gone["decisions"] = decisions.forget(store, iso(now - to_ns(DECISIONS_KEPT)), dry_run)
+    return dict(gone, changed=any(gone.values())), old
 
 
 def _old_records(refs: Refs, settings: Settings, now: int) -> List[str]:
@@ -97,22 +123,27 @@ def _versions_in_use(refs: Refs) -> Set[Tuple[str, int]]:
     return found
 
 
-def needed(store: Store, refs: Refs, vault: Vault, strict: bool = True) -> Set[str]:
+def needed(
+    store: Store, refs: Refs, vault: Vault, strict: bool = True, without: Outdated = NOTHING_OUTDATED
+) -> Set[str]:
     """Every content that a document of the vault or an open decision names.
 
     :param strict: whether each manifest has to be there; else what it names is left out.
+    :param without: documents that count as gone.
     :raises StoreCorrupt: a document or a manifest cannot be read. Then nobody knows what it names, and nothing may go.
     """
     manifests: Set[str] = set()
     contents: Set[str] = set()
     for machine, tree in refs.machines():
-        manifests.update(one.manifest for one in refs.strict_snapshots(machine, tree))
+        snapshots = refs.strict_snapshots(machine, tree)
+        manifests.update(one.manifest for one in snapshots if (machine, tree, one.number) not in without.snapshots)
         base = refs.base(machine, tree)
         if base is not None:
             manifests.add(base.manifest)
     for tree in refs.trees():
-        manifests.update(one.manifest for one in refs.strict_baselines(tree))
-    for sync_id in refs.sync_ids():
+        versions = refs.strict_baselines(tree)
+        manifests.update(one.manifest for one in versions if (tree, one.version) not in without.versions)
+    for sync_id in set(refs.sync_ids()) - without.records:
         record = refs.record(sync_id)
         for known in (record or {}).get("trees", {}).values():
             manifests.update(_manifests_of(known))
@@ -135,17 +166,20 @@ def _contents_of(known: Dict[str, Any]) -> Iterable[str]:
     return [entry[9] for entry in entries if len(entry) > 9 and entry[1] == FILE and is_digest(entry[9])]
 
 
-def collect(store: Store, grace: float, dry_run: bool = False) -> Dict[str, Any]:
+def collect(
+    store: Store, grace: float, dry_run: bool = False, without: Outdated = NOTHING_OUTDATED
+) -> Dict[str, Any]:
     """Take away what nothing names.
 
     :param grace: seconds for which a content stays that was added or relied on.
+    :param without: documents that would be gone by now, if this were no dry run.
     :returns: ``changed``, ``packs``, ``contents``, ``bytes``: what went.
     """
     if not has_vault(store):
         return {"changed": False, "packs": 0, "contents": 0, "bytes": 0}
     with Refs(location(store)) as refs, Vault(location(store)) as vault:
         now = store.now()  # before anything is looked at: what is named afterwards relied on contents afterwards
-        keep = needed(store, refs, vault)
+        keep = needed(store, refs, vault, without=without)
         gone = upkeep.collect(vault, keep, now, to_ns(grace), dry_run)
     return {"changed": gone.packs > 0, "packs": gone.packs, "contents": gone.contents, "bytes": gone.bytes}
 
@@ -194,14 +228,15 @@ def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry
     """
     store.connect()
     result: Dict[str, Any] = {"changed": False}
+    old = NOTHING_OUTDATED
     if let_go:
-        pruned = prune(store, dry_run)
+        pruned, old = prune(store, dry_run)
         result["changed"] = pruned.pop("changed")
         result["pruned"] = pruned
     if grace is not None:
         if grace < 0:
             raise InvalidSettings("grace must not be negative")
-        collected = collect(store, grace, dry_run)
+        collected = collect(store, grace, dry_run, old)
         result["changed"] = collected.pop("changed") or result["changed"]
         result["collected"] = collected
     if check:
