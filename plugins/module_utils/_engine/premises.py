@@ -16,7 +16,7 @@ import os
 import stat
 
 from .errors import InvalidSettings, from_os_error
-from .stores.atomic import DIR_MODE, FILE_MODE, make_folder
+from .stores.atomic import DIR_MODE, FILE_MODE, make_path
 from .stores.file import FOLDERS, MARK, PRIVATE
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ class Premises:
     def _make_root(self) -> None:
         self.before[self.root], self.after[self.root] = None, self._wanted(DIR_MODE, None)
         if not self._dry_run:
-            make_folder(self.root)
+            make_path(self.root)
 
     def _mend_fleet(self, root_fd: int) -> None:
         """Only of a fleet that is there: nothing but heartbeat_fleet starts one."""

@@ -20,7 +20,7 @@ import stat
 
 from .errors import InvalidSettings
 from .register import VERSION
-from .stores.atomic import TEMPORARY, make_folder
+from .stores.atomic import TEMPORARY, make_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def install(prefix: str, files: Dict[str, bytes]) -> None:
     before = installed(prefix)
     release = release_name(files)
     folder = os.path.join(prefix, RELEASES)
-    make_folder(folder)
+    make_path(folder)
     temporary = os.path.join(folder, "%s%d" % (TEMPORARY, os.getpid()))
     shutil.rmtree(temporary, ignore_errors=True)
     target = os.path.join(folder, release)
@@ -135,7 +135,7 @@ def install(prefix: str, files: Dict[str, bytes]) -> None:
 def _write_tree(root: str, files: Dict[str, bytes]) -> None:
     for name, data in files.items():
         path = os.path.join(root, name)
-        make_folder(os.path.dirname(path))
+        make_path(os.path.dirname(path))
         with open(path, "wb") as stream:
             stream.write(data)
             stream.flush()

@@ -17,7 +17,6 @@ from .diagnosis.restate import is_empty, restating
 from .errors import LockTimeout, StoreCorrupt, StoreUnavailable, from_os_error
 from .observe import load_fleet
 from .state import PENDING, Commit, SyncEntry
-from .stores.atomic import DIR_MODE
 from .stores.file import FOLDERS, FileStore
 
 MAX_RACES = 20
@@ -65,7 +64,8 @@ def run_repair(store: FileStore, clear_locks: bool = False, dry_run: bool = Fals
     store.connect()
     folders = _missing(store)
     if not dry_run:
-        _make(store, folders)
+        for folder in folders:
+            store.make_folder(folder)
     load_fleet(store)
     locks = dead_locks(store.location)
     # What lies beyond a folder that is missing is seen once it is there.
@@ -110,16 +110,6 @@ def _missing(store: FileStore) -> List[str]:
                 "%s is no folder of the store's; look what it is, move it away, and run this again" % path, path=path
             )
     return missing
-
-
-def _make(store: FileStore, folders: List[str]) -> None:
-    for folder in folders:
-        path = os.path.join(store.location, folder)
-        try:
-            os.mkdir(path)
-            os.chmod(path, DIR_MODE)
-        except OSError as exc:
-            raise from_os_error(exc, "make a folder of the store", path) from exc
 
 
 # -- the journal and its checkpoint --------------------------------------------------------------------------------

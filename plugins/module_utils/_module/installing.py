@@ -14,7 +14,7 @@ from .._engine import releases
 from .._engine.agent.local import write_local
 from .._engine.errors import InvalidSettings
 from .._engine.forked import account, as_user
-from .._engine.stores.atomic import make_folder
+from .._engine.stores.atomic import make_path
 from . import boundary
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def install(module: AnsibleModule, text: str, files: Dict[str, bytes], remembere
         if not module.check_mode:
             releases.install(params["prefix"], files)
     if before != text and not module.check_mode:
-        make_folder(os.path.dirname(params["config"]))
+        make_path(os.path.dirname(params["config"]))
         write_local(params["config"], text.encode())
     changed = permit(module, remembered) or changed
     release = releases.release_name(files)
@@ -103,7 +103,7 @@ def permit(module: AnsibleModule, remembered: Sequence[str]) -> bool:
     if module.check_mode and (missing or not os.path.exists(config)):
         return True
     if missing:
-        make_folder(os.path.dirname(state_dir))
+        make_path(os.path.dirname(state_dir))
         os.mkdir(state_dir, 0o700)
     changed = module.set_mode_if_different(state_dir, "0700", missing)
     changed = module.set_owner_if_different(state_dir, owner, changed)

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import journal
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import repair as repairing
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.diagnosis import directory
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.diagnosis.history import lost_commits
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt, StoreUnavailable
@@ -212,6 +213,17 @@ def test_something_else_in_a_folders_place(patient: Patient, tmp_path: Path, kin
         folder.symlink_to(tmp_path / "away")
     with pytest.raises(StoreCorrupt, match="move it away"):
         repair(patient.fleet)
+
+
+def test_no_folder_is_made_through_a_link(patient: Patient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody of the group puts one there right after it was looked at."""
+    (tmp_path / "victim").mkdir(mode=0o700)
+    (patient.fleet.path / "logs").rmdir()
+    (patient.fleet.path / "logs").symlink_to(tmp_path / "victim")
+    monkeypatch.setattr(repairing, "_missing", lambda store: ["logs"])
+    with pytest.raises(StoreUnavailable, match="remove the symbolic link"):
+        repair(patient.fleet)
+    assert (tmp_path / "victim").stat().st_mode & 0o777 == 0o700
 
 
 def test_no_store_is_made_where_there_is_none(tmp_path: Path) -> None:

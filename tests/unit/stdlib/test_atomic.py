@@ -91,15 +91,15 @@ def test_folders_are_for_everybody_to_read(tmp_path: Path, umask: int) -> None:
     (tmp_path / "there").mkdir(mode=0o700)
     before = os.umask(umask)
     try:
-        atomic.make_folder(str(tmp_path / "there" / "a" / "b"))
-        atomic.make_folder(str(tmp_path / "there"))
+        atomic.make_path(str(tmp_path / "there" / "a" / "b"))
+        atomic.make_path(str(tmp_path / "there"))
     finally:
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("there", "there/a", "there/a/b")]
     assert modes == [0o700, 0o755, 0o755]
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(FileExistsError):
-        atomic.make_folder(str(tmp_path / "file" / "x"))
+        atomic.make_path(str(tmp_path / "file" / "x"))
 
 
 def test_a_file_system_that_knows_one_mode_only(folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

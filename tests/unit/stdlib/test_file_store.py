@@ -148,6 +148,35 @@ def test_a_folder_that_is_a_link_is_not_followed(fleet: Fleet, tmp_path: Path) -
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.parametrize("folder", ["", "logs", "journal", "journal/archive"])
+def test_no_fleet_is_made_through_a_link(tmp_path: Path, folder: str) -> None:
+    """Everybody in the store's group can put one there, and root would open for them what it leads to."""
+    victim, location = tmp_path / "victim", tmp_path / "store/default"
+    victim.mkdir(mode=0o700)
+    planted = location / folder
+    planted.parent.mkdir(parents=True)
+    planted.symlink_to(victim)
+    with FileStore(str(tmp_path / "store"), "default") as store:
+        error = refusal(store.create)
+        assert not store.exists()
+    assert error.details == {"errno": "ELOOP", "path": str(planted)}
+    assert "remove the symbolic link" in error.message
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o700
+    assert list(victim.iterdir()) == []
+
+
+def test_a_fleet_is_made_for_its_group_whatever_the_umask(tmp_path: Path) -> None:
+    umask = os.umask(0o077)
+    try:
+        with FileStore(str(tmp_path / "a/store"), "default") as store:
+            store.create()
+            store.create()
+    finally:
+        os.umask(umask)
+    made = [tmp_path / "a/store/default" / folder for folder in ("", *FOLDERS)]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o2775}
+
+
 def test_a_share_that_goes_away_under_an_open_store_is_not_mistaken_for_the_directory_beneath(fleet: Fleet) -> None:
     """An open store works through descriptors: it writes into the share it knows, not into what has its path now."""
     store = fleet.store()

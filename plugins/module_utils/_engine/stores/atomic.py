@@ -5,6 +5,7 @@
 
 Every replacement is: temporary file in the same directory, write, fsync, rename. Every creation that must not
 overwrite is the same with ``link`` in place of ``rename``, which is atomic on local and on network file systems.
+No link is followed, because everybody in the store's group can make one.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ MAKING_LIMIT = 30.0
 _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV))
 
 
-def make_folder(path: str) -> None:
+def make_path(path: str) -> None:
     """Make a folder, and those above it that are missing, for everybody to read, whatever umask this process has."""
     missing = []
+    path = os.path.abspath(path)
     while not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
@@ -185,6 +187,30 @@ def read(dir_fd: int, name: str, limit: int) -> Optional[Tuple[bytes, os.stat_re
         return data, state
     finally:
         os.close(fd)
+
+
+def make_folder(dir_fd: int, name: str) -> int:
+    """A descriptor of a directory, which is made if it is not there; the group may write into one that is ours.
+
+    :raises OSError: ELOOP for a symbolic link, ENOTDIR for anything else that is no directory.
+    """
+    try:
+        os.mkdir(name, dir_fd=dir_fd)
+    except FileExistsError:
+        pass
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    except NotADirectoryError as exc:
+        if stat.S_ISLNK(os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name) from exc
+        raise
+    try:
+        if os.fstat(fd).st_uid == os.geteuid():
+            os.fchmod(fd, DIR_MODE)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def sync_directory(dir_fd: int) -> None:

@@ -94,22 +94,36 @@ class FileStore:
 
     def create(self) -> None:
         """Make the fleet's folders; ``heartbeat_fleet`` alone does this, and writes the mark afterwards."""
+        self.close()
         try:
             if not os.path.isdir(self.root):
-                atomic.make_folder(self.root)
+                atomic.make_path(self.root)
                 os.chmod(self.root, atomic.DIR_MODE)
-            for folder in ("", *FOLDERS):
-                path = os.path.join(self.location, folder)
-                if folder == PRIVATE and os.path.isdir(path):
-                    continue
-                os.makedirs(path, exist_ok=True)
-                if os.stat(path).st_uid == os.geteuid():
-                    os.chmod(path, atomic.DIR_MODE)
-            fd = os.open(self.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._fds[""] = atomic.make_folder(root, self.fleet)
+            finally:
+                os.close(root)
         except OSError as exc:
             raise from_os_error(exc, "create the store", self.location) from exc
-        self.close()
-        self._fds[""] = fd
+        try:
+            for folder in FOLDERS:
+                self.make_folder(folder)
+        except BaseException:
+            self.close()  # without a mark it is not a store
+            raise
+
+    def make_folder(self, folder: str) -> None:
+        """Make one of the fleet's folders unless it is there, and give its group the right to write into it.
+
+        Backups that are there stay as closed as they are.
+        """
+        parent, name = os.path.split(folder)
+        try:
+            if folder != PRIVATE or name not in os.listdir(self._folder(parent)):
+                os.close(atomic.make_folder(self._folder(parent), name))
+        except OSError as exc:
+            raise self._failed(exc, "make a folder of the store", folder) from exc
 
     def exists(self) -> bool:
         """Whether a fleet is there; False also for a directory that is no store.
