@@ -60,11 +60,11 @@ class Spy:
             self.seconds[name] += time.perf_counter() - started
 
     @contextlib.contextmanager
-    def lock(self, name: str, timeout: float) -> Iterator[bool]:
+    def lock(self, name: str, timeout: float, needed: bool = False) -> Iterator[bool]:
         """The store's, of which only taking and releasing count."""
         with contextlib.ExitStack() as stack:
             with self._account("lock"):
-                held = stack.enter_context(self._store.lock(name, timeout))
+                held = stack.enter_context(self._store.lock(name, timeout, needed))
             yield held
             with self._account("lock"):
                 stack.close()

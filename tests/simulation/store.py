@@ -198,7 +198,7 @@ class SimStore:
         """Nothing is ever left behind in memory."""
 
     @contextmanager
-    def lock(self, name: str, timeout: float) -> Iterator[bool]:
+    def lock(self, name: str, timeout: float, needed: bool = False) -> Iterator[bool]:
         """See the protocol. This one excludes nobody, as locks do on some network file systems."""
         self.begin("lock")
         yield False

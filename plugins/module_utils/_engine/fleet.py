@@ -90,7 +90,7 @@ def manage(store: FileStore, request: Request, dry_run: bool = False) -> Dict[st
 
 def _locked(store: FileStore, request: Request) -> Plan:
     """Plan again under the lock, then do it: two people who change settings at once must not undo each other."""
-    with store.lock("fleet", LOCK_PATIENCE) as held:
+    with store.lock("fleet", LOCK_PATIENCE, needed=True) as held:
         if not held:
             raise LockTimeout(
                 "somebody else has been changing the fleet at %s for %d s; try again, or remove locks/fleet.lock there "

@@ -79,6 +79,14 @@ def test_without_the_stores_time_there_is_no_verdict(open_to_all: RealFleet, tmp
     assert not open_to_all.commit_path(2).exists()
 
 
+def test_a_fleet_that_cannot_be_changed_says_why_at_once(open_to_all: RealFleet, tmp_path: Path) -> None:
+    change = "fleet.manage(store, fleet.Request(settings={'warning_after': 100}))"
+    found = as_another_user(open_to_all, tmp_path, change)
+    assert (found["code"], found["errno"]) == ("STORE_UNAVAILABLE", "EACCES")
+    assert found["path"] == str(open_to_all.path / "locks" / "fleet.lock")
+    assert "write access" in found["msg"]
+
+
 def test_what_cannot_be_recorded_is_not_said(open_to_all: RealFleet, tmp_path: Path) -> None:
     open_to_all.path.chmod(0o777)
     closed(open_to_all, "locks", mode=0o777)

@@ -44,6 +44,7 @@ FILES = (
     "stores/atomic.py",
     "stores/base.py",
     "stores/file.py",
+    "stores/locks.py",
 )
 
 

@@ -26,12 +26,13 @@ import errno
 import os
 import shutil
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Iterator, Optional
 
 from ..errors import LockTimeout, RestoreFailed, StoreUnavailable, from_os_error
-from ..stores.atomic import FILE_MODE, TEMPORARY, sync_directory
+from ..stores.atomic import TEMPORARY, discard, sync_directory
 from ..stores.file import FileStore
+from ..stores.locks import hold
 from .walk import MARK
 
 LOCK_PATIENCE = 15.0
@@ -89,27 +90,19 @@ class Place:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One restore at a time. Where the file system knows no locks, the directory that is prepared decides."""
-        import filelock
-
-        path = self.staging + ".lock"
-        guard = filelock.FileLock(path, mode=FILE_MODE)
-        try:
-            guard.acquire(timeout=LOCK_PATIENCE)
-        except filelock.Timeout as exc:
-            raise LockTimeout(
-                "another restore of %s has been running for %d s; wait for it" % (self.target, LOCK_PATIENCE)
-            ) from exc
-        except (OSError, NotImplementedError):
-            yield  # no locks here
-            return
-        try:
-            yield
-        finally:
+        name = os.path.basename(self.staging) + ".lock"
+        with ExitStack() as stack:
             try:
-                os.unlink(path)
+                fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                stack.callback(os.close, fd)
+                if not stack.enter_context(hold(fd, name, LOCK_PATIENCE)):
+                    raise LockTimeout(
+                        "another restore of %s has been running for %d s; wait for it" % (self.target, LOCK_PATIENCE)
+                    )
+                stack.callback(discard, fd, name)  # it is a lock all the same
             except OSError:
-                pass  # it is a lock all the same
-            guard.release()
+                pass  # no lock to be had here
+            yield
 
     def begin(self) -> None:
         """Make the directory in which the new state is built; nobody else can look into it."""

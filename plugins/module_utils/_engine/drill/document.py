@@ -145,7 +145,7 @@ def changing(store: Store) -> Iterator[None]:
 
     :raises LockTimeout: somebody else has been writing them all the time.
     """
-    with store.lock("drills", LOCK_PATIENCE) as held:
+    with store.lock("drills", LOCK_PATIENCE, needed=True) as held:
         if not held:
             raise LockTimeout("somebody else is writing the document of a drill; try again")
         yield

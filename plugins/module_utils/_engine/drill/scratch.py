@@ -64,7 +64,7 @@ def _drop_machine(refs: Refs, machine: str, name: str) -> None:
 
 def _change(store: FileStore, trees: Dict[str, Any]) -> bool:
     """Declare trees (None: no longer), whatever else somebody changes in the fleet at this moment."""
-    with store.lock("fleet", LOCK_PATIENCE) as held:
+    with store.lock("fleet", LOCK_PATIENCE, needed=True) as held:
         if not held:
             raise LockTimeout("somebody else is changing the settings of the fleet; try again")
         fleet = load_fleet(store)

@@ -57,7 +57,7 @@ def write_temporary(dir_fd: int, data: bytes, durable: bool = True) -> Tuple[str
             if durable:
                 os.fsync(fd)
             # After the fsync, so that a network client no longer answers with a time of its own.
-            stamp = _share(fd)
+            stamp = share(fd)
         finally:
             os.close(fd)
         if time.monotonic() - started > MAKING_LIMIT:
@@ -69,7 +69,7 @@ def write_temporary(dir_fd: int, data: bytes, durable: bool = True) -> Tuple[str
     return name, stamp
 
 
-def _share(fd: int) -> int:
+def share(fd: int) -> int:
     """Give the group its rights, whatever umask this process has; the file's mtime.
 
     root on a hardened host writes what the agents' users must read.
@@ -152,7 +152,7 @@ def _create_exclusive(dir_fd: int, name: str, data: bytes) -> Optional[int]:
         os.fsync(fd)
         if time.monotonic() - started > MAKING_LIMIT:
             raise OSError(errno.ETIMEDOUT, "the store took too long to write", name)
-        return _share(fd)
+        return share(fd)
     except OSError:
         discard(dir_fd, name)
         raise

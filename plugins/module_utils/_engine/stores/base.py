@@ -91,8 +91,14 @@ class Store(Protocol):
     def sweep(self, now: int) -> None:
         """Remove what writers that died left behind, and notes that nobody has renewed for long."""
 
-    def lock(self, name: str, timeout: float) -> ContextManager[bool]:
-        """An advisory lock: True when it is held, False when it could not be had within ``timeout`` seconds."""
+    def lock(self, name: str, timeout: float, needed: bool = False) -> ContextManager[bool]:
+        """An advisory lock: False when others have held it for ``timeout`` seconds, or its file cannot be used.
+
+        True also where the file system has no locks at all.
+
+        :param needed: say why its file cannot be used (``StoreUnavailable``, ``DiskSpaceLow``), for whoever cannot
+            go on without.
+        """
 
 
 def read_if_file(store: Store, name: str) -> Optional[Received]:

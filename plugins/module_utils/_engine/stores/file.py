@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from ..errors import StoreUnavailable, from_os_error
 from ..record import MAX_RECORD_BYTES, file_name, machine_id_of
@@ -340,22 +340,19 @@ class FileStore:
     # -- locks ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def lock(self, name: str, timeout: float) -> Iterator[bool]:
+    def lock(self, name: str, timeout: float, needed: bool = False) -> Iterator[bool]:
         """See the protocol. On some network file systems it excludes nobody: it spares work, no more."""
-        import filelock
+        from .locks import hold
 
-        self._folder("locks")
-        guard = filelock.FileLock(os.path.join(self.location, "locks", name + ".lock"), mode=atomic.FILE_MODE)
-        try:
-            guard.acquire(timeout=timeout)
-            held = True
-        except (filelock.Timeout, OSError, NotImplementedError):
-            held = False
-        try:
+        folder, file = self._folder("locks"), name + ".lock"
+        with ExitStack() as stack:
+            try:
+                held = stack.enter_context(hold(folder, file, timeout))
+            except OSError as exc:
+                if needed:
+                    raise self._failed(exc, "take a lock", "locks/" + file) from exc
+                held = False
             yield held
-        finally:
-            if held:
-                guard.release()
 
 
 def _commit_name(number: int) -> str:
