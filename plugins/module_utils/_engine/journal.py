@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from typing import Dict, Iterator, List, Optional, Tuple
 
@@ -25,6 +26,10 @@ CHECKPOINT = "checkpoint.json"
 CHECKPOINT_EVERY = 16
 KEEP_LISTED = 200
 MAX_LOOK_BACK = 1000
+MAX_GAP = 1000
+"""If more commits than this are missing in a row, a file beyond them counts only if it is one, and they are not looked
+for one by one: anybody can leave a file under a number that the journal never comes to."""
+MAX_NUMBER = 1 << 62
 TORN_GRACE = int(2 * MAKING_LIMIT) * NS
 """How long a torn commit may still be in the making, on a file system without hard links."""
 
@@ -55,14 +60,14 @@ class Ledger:
 def load(store: Store) -> Ledger:
     """The journal as it stands: the checkpoint if it is sound, and every commit after it."""
     ledger = _from_checkpoint(store)
-    numbers = store.commit_numbers()
-    newest = max(numbers) if numbers else 0
-    if ledger.checkpoint_number > newest and read_commit(store, ledger.checkpoint_number) is None:
+    listed = store.commit_numbers()
+    if ledger.checkpoint_number > max(listed, default=0) and read_commit(store, ledger.checkpoint_number) is None:
         ledger = Ledger(State(), problems=ledger.problems, unusable_checkpoint=True)
         _problem(ledger, "checkpoint_newer", CHECKPOINT, "it is newer than the journal; rebuilt from the journal")
-    if ledger.checkpoint_number == 0:
-        newest = max([newest, *_archived(store)])
-    _fold_after(store, ledger, newest)
+    first = ledger.checkpoint_number + 1
+    if first == 1 or min((n for n in listed if n >= first), default=first) > first:
+        listed += _archived(store)
+    _fold_after(store, ledger, listed)
     return ledger
 
 
@@ -82,39 +87,72 @@ def _from_checkpoint(store: Store) -> Ledger:
 
 
 def _archived(store: Store) -> List[int]:
-    return [int(name[:-5]) for name in store.names("journal/archive") if name[:-5].isdigit() and name.endswith(".json")]
+    names = [name[:-5] for name in store.names("journal/archive") if name.isascii() and name.endswith(".json")]
+    return [int(name) for name in names if len(name) == 20 and name.isdigit()]
 
 
-def _fold_after(store: Store, ledger: Ledger, newest: int) -> None:
+def _fold_after(store: Store, ledger: Ledger, listed: List[int]) -> None:
     """Fold every commit after the checkpoint, by name: a listing may be stale, an open is not."""
     commits: List[Commit] = []
-    gaps: List[int] = []
-    number = ledger.state.number + 1
-    while True:
-        found = read_commit(store, number)
-        if found is None:
-            if number > newest:
-                break
-            gaps.append(number)
-        else:
-            ledger.last_name = max(ledger.last_name, number)
-            ledger.bytes_folded += len(found.data)
-            try:
-                commits.append(documents.load_commit(found.data, number))
-            except ValueError as exc:
-                ledger.torn[number] = found.received_at
-                if not found.data or found.data[:1] == IN_THE_MAKING:
-                    ledger.in_the_making = number
-                _problem(ledger, "journal_torn", "journal/%020d.json" % number, "%s; passed over" % exc)
-        number += 1
+    gaps: Dict[int, int] = {}
+    last = ledger.state.number
+    for number in sorted({n for n in listed if n > last}):
+        missing = number - last - 1
+        if missing > MAX_GAP:
+            if not _is_commit(store, number):
+                _problem(ledger, "not_a_record", _path(number), "far beyond the last commit, and none; passed over")
+                continue
+            gaps[last + 1] = missing
+            last = number - 1
+        gaps.update({n: 1 for n in range(last + 1, number + 1) if not _take(store, ledger, n, commits)})
+        last = number
+    while _take(store, ledger, last + 1, commits):
+        last += 1
     voided = {void for commit in commits for void in commit.voids}
     for commit in commits:
         if commit.number not in voided:
             fold(ledger.state, commit)
     ledger.torn = {n: at for n, at in ledger.torn.items() if n not in voided}
-    for gap in gaps:
+    for gap, count in gaps.items():
         if gap not in voided:
-            _problem(ledger, "journal_gap", "journal/%020d.json" % gap, "the commit is missing; passed over")
+            what = "the commit is" if count == 1 else "%d commits from here on are" % count
+            _problem(ledger, "journal_gap", _path(gap), what + " missing; passed over")
+
+
+def _take(store: Store, ledger: Ledger, number: int, commits: List[Commit]) -> bool:
+    """Open what is under a number, if there is anything; a commit that cannot be read is noted."""
+    found = read_commit(store, number)
+    if found is None:
+        return False
+    ledger.last_name = max(ledger.last_name, number)
+    ledger.bytes_folded += len(found.data)
+    try:
+        commits.append(documents.load_commit(found.data, number))
+    except ValueError as exc:
+        ledger.torn[number] = found.received_at
+        if not found.data or found.data[:1] == IN_THE_MAKING:
+            ledger.in_the_making = number
+        _problem(ledger, "journal_torn", _path(number), "%s; passed over" % exc)
+    return True
+
+
+def _is_commit(store: Store, number: int) -> bool:
+    """Whether a number that the journal has not nearly come to is one all the same: what was before it may be lost."""
+    if number >= MAX_NUMBER:
+        return False
+    try:
+        found = read_commit(store, number)
+        return found is not None and documents.load_commit(found.data, number) is not None
+    except ValueError:
+        return False
+    except StoreUnavailable as exc:
+        if exc.details.get("errno") != "EACCES":
+            raise
+        return False
+
+
+def _path(number: int) -> str:
+    return "journal/%020d.json" % number
 
 
 def read_commit(store: Store, number: int) -> Optional[Received]:
@@ -181,8 +219,7 @@ def upkeep(store: Store, ledger: Ledger) -> None:
 def rebuild(store: Store) -> Ledger:
     """The state from the first commit on, whatever the checkpoint says."""
     ledger = Ledger(State())
-    numbers = store.commit_numbers() + _archived(store)
-    _fold_after(store, ledger, max(numbers) if numbers else 0)
+    _fold_after(store, ledger, store.commit_numbers() + _archived(store))
     return ledger
 
 
@@ -219,17 +256,23 @@ def last_absence(store: Store, ledger: Ledger, machine_id: str) -> Optional[Tupl
 
 def _backwards(store: Store, ledger: Ledger) -> Iterator[Commit]:
     voided = set()
-    for number in range(ledger.last_name, 0, -1):
+    listed: List[int] = []
+    number = ledger.last_name
+    while number > 0:
         data = read_commit(store, number)
         if data is None:
+            listed = listed or sorted(store.commit_numbers() + _archived(store))
+            number = listed[bisect_left(listed, number) - 1] if listed and listed[0] < number else 0
             continue
         try:
             commit = documents.load_commit(data.data, number)
         except ValueError:
-            continue
-        voided.update(commit.voids)
-        if number not in voided:
-            yield commit
+            commit = None
+        if commit is not None:
+            voided.update(commit.voids)
+            if number not in voided:
+                yield commit
+        number -= 1
 
 
 def writer_name() -> str:

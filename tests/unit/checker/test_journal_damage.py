@@ -13,7 +13,10 @@ from typing import Callable
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import documents, journal, sealed
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import documents, journal, look, sealed
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.diagnose import run_diagnosis
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.diagnosis.finding import Limits
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.repair import run_repair
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import (
     RealFleet,
@@ -22,6 +25,7 @@ from ansible_collections.roosync.heartbeat.tests.unit.checker.real import (
     kinds,
     write_history,
 )
+from ansible_collections.roosync.heartbeat.tests.unit.checker.test_diagnosis import finding
 
 CHECKPOINT = "checkpoint.json"
 COMMITS = history(20)  # the checkpoint is at 16
@@ -294,3 +298,55 @@ def test_a_check_works_on_with_a_directory_in_a_commits_place(watched: RealFleet
     assert kinds(found) == ["journal_torn"]
     assert watched.commit(5).voids == [4]
     assert watched.check()["transitions"] == []
+
+
+# -- files under numbers that the journal never comes to ---------------------------------------------------------------
+
+
+FAR = ["99999999999999999999.json", "00000000000000009999.json", "\u00b2%019d.json" % 0, "\u0665%019d.json" % 0]
+
+
+@pytest.mark.parametrize("folder", ["journal", "journal/archive"])
+@pytest.mark.parametrize("name", FAR)
+def test_a_stray_file_under_a_far_number(watched: RealFleet, name: str, folder: str) -> None:
+    """Nobody counts up to it, and the journal goes on from where it is."""
+    (watched.path / folder / name).write_text("x")
+    watched.age("web", 130)
+    found = watched.check()
+    assert found["newly_offline"] == ["web"]
+    if name.isascii() and folder == "journal":
+        assert [(p["kind"], p["path"]) for p in found["problems"]] == [("not_a_record", "journal/" + name)]
+    assert watched.commit_path(4).exists()
+    with watched.open() as store:
+        seen = look.info(store, look.Question(events_since=0))
+        assert [e["event"] for e in seen["events"]] == list(range(1, 8))
+        assert run_repair(store)["changed"] is False
+        assert finding(run_diagnosis(store, Limits()), "journal")["status"] == "ok"
+    assert watched.rebuilt().state == watched.ledger().state
+
+
+def test_what_was_before_a_commit_may_all_be_lost(fleet: RealFleet, store: FileStore) -> None:
+    """The checkpoint and the archive are gone: what is still there counts, and the numbers go on."""
+    kept = [replace(c, number=c.number + 50_000, voids=[]) for c in COMMITS[:4]]
+    for commit in kept:
+        assert store.append_commit(commit.number, sealed.seal(documents.dump(commit)))
+    ledger = journal.load(store)
+    assert ledger.state == folded(kept)
+    assert ledger.next_number == 50_005
+    gap = {"kind": "journal_gap", "path": "journal/%020d.json" % 1}
+    assert ledger.problems == [dict(gap, what="50000 commits from here on are missing; passed over")]
+    events = [t.event for t in journal.transitions_since(store, ledger, 0)]
+    assert events == [t.event for c in kept for t in c.transitions]
+    assert run_repair(store)["changed"]
+    assert journal.load(store).problems == []
+
+
+def test_an_old_checkpoint_is_read_on_from_through_the_archive(
+    fleet: RealFleet, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "MAX_GAP", 2)
+    write_history(store, COMMITS)
+    store.archive_commits(list(range(1, 12)))
+    (fleet.path / CHECKPOINT).write_bytes(sealed.seal(documents.dump_state(folded(COMMITS[:3]))))
+    ledger = journal.load(store)
+    assert (ledger.state, ledger.problems) == (folded(COMMITS), [])

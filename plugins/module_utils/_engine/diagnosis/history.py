@@ -40,7 +40,7 @@ def lost_commits(ledger: journal.Ledger) -> List[Dict[str, Any]]:
     return [
         dict(problem)
         for problem in ledger.problems
-        if problem["kind"] != "journal_torn" or number_of(problem) in ledger.torn
+        if problem["kind"] == "journal_gap" or (problem["kind"] == "journal_torn" and number_of(problem) in ledger.torn)
     ]
 
 

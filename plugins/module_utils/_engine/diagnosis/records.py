@@ -71,7 +71,8 @@ def agent_versions(scene: Scene) -> Finding:
 def _number(version: str) -> List[int]:
     """A version to be compared; what is none counts as older than any."""
     parts = version.split("-")[0].split("+")[0].split(".")
-    return [int(part) for part in parts] if all(part.isdigit() and len(part) < 10 for part in parts) else []
+    sound = version.isascii() and all(part.isdigit() and len(part) < 10 for part in parts)
+    return [int(part) for part in parts] if sound else []
 
 
 def maintenance_windows(scene: Scene) -> Finding:

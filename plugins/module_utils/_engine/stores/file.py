@@ -269,7 +269,7 @@ class FileStore:
         return sorted(
             int(name[:_DIGITS])
             for name in self.names("journal")
-            if len(name) == _DIGITS + 5 and name[:_DIGITS].isdigit() and name.endswith(".json")
+            if len(name) == _DIGITS + 5 and name.isascii() and name[:_DIGITS].isdigit() and name.endswith(".json")
         )
 
     def read_commit(self, number: int) -> Optional[Received]:
