@@ -144,11 +144,12 @@ def errno_name(exc: OSError) -> str:
     return _errno.errorcode.get(exc.errno or 0, str(exc.errno))
 
 
-def from_os_error(exc: OSError, doing: str, path: str) -> HeartbeatError:
+def from_os_error(exc: OSError, doing: str, path: str, advice: Optional[str] = None) -> HeartbeatError:
     """The error for a failed system call on the store.
 
     :param doing: what was attempted, as a verb phrase (``"write a heartbeat"``).
     :param path: the path concerned, for a person to look at.
+    :param advice: what to do next, where the caller knows better than the number of the error.
     """
     name = errno_name(exc)
     if exc.errno in _NO_SPACE:
@@ -157,7 +158,7 @@ def from_os_error(exc: OSError, doing: str, path: str) -> HeartbeatError:
             errno=name,
             path=path,
         )
-    advice = _ADVICE.get(exc.errno or 0, "check that the store is mounted and answers")
+    advice = advice or _ADVICE.get(exc.errno or 0, "check that the store is mounted and answers")
     return StoreUnavailable(
         "cannot %s: %s: %s (%s); %s" % (doing, path, exc.strerror or exc, name, advice), errno=name, path=path
     )

@@ -14,6 +14,7 @@ from .detect.ages import LimitsOf
 from .detect.hosts import REBOOT, TAKEOVER
 from .detect.planned import Calendar
 from .detect.survey import NO_WINDOWS
+from .errors import HeartbeatError
 from .maintenance import current
 from .observe import Observation, by_status
 from .record import Beat, skew_ms
@@ -52,8 +53,12 @@ def check_result(store: Store, outcome: Outcome, fleet: Fleet, include_details: 
     # A reboot or a takeover is an event that leaves the status as it is.
     changes = [t for t in outcome.transitions if t.cause not in (REBOOT, TAKEOVER)]
     newly = {status: sorted(t.machine_id for t in changes if t.to_status == status) for status in STATUSES}
-    conflicts = live_conflicts(store, outcome.checked_at, fleet.settings)
     problems = list(outcome.problems) + record_problems(outcome.notes)
+    try:
+        conflicts = live_conflicts(store, outcome.checked_at, fleet.settings)
+    except HeartbeatError as exc:  # what was committed is told all the same: no later check says it again
+        conflicts = []
+        problems.append({"kind": "conflicts_unread", "path": "conflicts", "what": exc.message})
     result: Dict[str, Any] = {status: lists[status] for status in STATUSES}
     result.update(
         newly_offline=newly[OFFLINE],

@@ -258,3 +258,23 @@ def test_beats_that_come_while_the_fleet_is_listed_are_not_from_the_future(five:
         found = run_check(store, force=True)
     assert found["transitions"] == []
     assert five.ledger().state.machines == {}, "nothing is to be remembered of machines that are well"
+
+
+# -- after the commit --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: None, lambda path: path.write_text("x"), lambda path: path.symlink_to("x")]
+)
+def test_a_loss_that_is_recorded_is_named_though_the_conflicts_cannot_be_read(
+    five: RealFleet, make: Callable[[Path], None]
+) -> None:
+    (five.path / "conflicts").rmdir()
+    make(five.path / "conflicts")
+    five.age("web", 130)
+    found = five.check()
+    assert found["newly_offline"] == ["web"]
+    assert found["identity_conflicts"] == []
+    assert kinds(found) == ["conflicts_unread"]
+    assert "heartbeat_repair" in problems_of(found)["conflicts"]
+    assert found["statistics"]["problems"] == 1

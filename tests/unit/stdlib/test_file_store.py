@@ -138,6 +138,7 @@ def test_a_store_whose_folders_are_missing_says_which(fleet: Fleet) -> None:
     (fleet.location / "locks").rmdir()
     error = refusal(fleet.store().now)
     assert error.details == {"errno": "ENOENT", "path": str(fleet.location / "locks")}
+    assert error.message.endswith("(ENOENT); make it with heartbeat_repair")
 
 
 def test_a_folder_that_is_a_link_is_not_followed(fleet: Fleet, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ descriptors of directories: a share that is unmounted in the middle cannot turn 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import ExitStack, contextmanager
@@ -46,6 +47,11 @@ LEFT_BEHIND_AFTER = 3600 * 10**9
 NOTES_KEPT = {"conflicts": 7 * 86_400 * 10**9}
 """Folders whose files are notes: how long one that is not renewed is kept, in nanoseconds."""
 MAX_DOCUMENT_BYTES = 1 << 30
+_FOLDER_ADVICE = {
+    errno.ENOENT: "make it with heartbeat_repair",
+    errno.ENOTDIR: "look what it is, move it away, and make the folder with heartbeat_repair",
+}
+"""Where the fleet itself is there: a folder that is missing, and a file or a link in its place."""
 _DIGITS = 20
 
 
@@ -158,7 +164,9 @@ class FileStore:
             try:
                 fd = os.open(folder, flags, dir_fd=self._fds[""])
             except OSError as exc:
-                raise self._failed(exc, "open a folder of the store", folder) from exc
+                path = os.path.join(self.location, folder)
+                advice = _FOLDER_ADVICE.get(exc.errno or 0)
+                raise from_os_error(exc, "open a folder of the store", path, advice) from exc
             self._fds[folder] = fd
         return fd
 
