@@ -11,7 +11,10 @@ short_description: Create a fleet, change its settings, expect and forget machin
 version_added: "0.1.0"
 description:
   - Creates a fleet in a store, or changes the settings of one. Nothing else ever starts a store.
-  - Agents and checks alike read the settings from the store, so a change holds for all of them at once.
+  - Agents and checks alike read the settings from the store. An agent that a timer or cron starts keeps the interval
+    with which it was deployed, until it is deployed anew.
+  - When thresholds become shorter, the earlier ones count as well until the earlier O(offline_after) has passed, so
+    that no machine is called offline that does not know of the change yet.
   - Settings that are not given stay as they are. A new fleet starts with the defaults.
   - Settings that make no sense are refused as a whole, with the reason and the nearest sane value.
 author:

@@ -64,9 +64,9 @@ def _check(store: Store, fleet: documents.Fleet, dry_run: bool) -> Outcome:
             ledger = journal.load(store)
             calendar, bad_windows = maintenance.load(store)
             cursor = previous.cursor if previous else ""
-            seen = observe(store, ledger.state, fleet.settings, cursor, calendar=calendar)
+            seen = observe(store, ledger.state, fleet, cursor, calendar=calendar)
             seen.problems.extend(bad_windows)
-            decision = decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, fleet.settings, calendar)
+            decision = decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, seen.settings, calendar)
             outcome = _outcome(ledger, seen, decision, previous, fleet, races)
             outcome.calendar = calendar
             if dry_run:

@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Dict, List, Optional, Type, TypeVar
 
-from . import sealed
+from . import earlier, sealed
 from .errors import HeartbeatError, InvalidSettings, StoreCorrupt
 from .identity import is_machine_id
 from .metadata import strict_json
@@ -36,6 +36,8 @@ class FleetFile:
     created_at: str
     settings: Dict[str, Any] = field(default_factory=dict)
     expected: List[str] = field(default_factory=list)
+    earlier: List[Dict[str, Any]] = field(default_factory=list)
+    """Thresholds that were replaced, and when; see :mod:`.earlier`."""
 
 
 @dataclass
@@ -204,14 +206,22 @@ class Fleet:
     created_at: str
     settings: Settings
     expected: List[str]
+    earlier: List[earlier.Earlier] = field(default_factory=list)
+
+    def settings_at(self, now: int) -> Settings:
+        """The settings to judge machines by at a moment of the store's."""
+        return earlier.in_force(self.settings, self.earlier, now)
 
     def dump(self) -> bytes:
         """``fleet.json``: every setting that differs from its default, in a form a person can read and edit."""
         defaults = asdict(Settings())
         values = {name: value for name, value in asdict(self.settings).items() if value != defaults[name]}
-        document = FleetFile(self.store_id, self.created_at, values, sorted(self.expected))
+        document = asdict(FleetFile(self.store_id, self.created_at, values, sorted(self.expected)))
+        document["earlier"] = earlier.dump(self.earlier)
+        if not self.earlier:
+            del document["earlier"]
         # In the order in which they are, not sorted: of two patterns in overrides the earlier one wins.
-        return (json.dumps(asdict(document), indent=2) + "\n").encode()
+        return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def parse_fleet(data: bytes, where: str) -> FleetFile:
@@ -246,7 +256,7 @@ def load_fleet(data: bytes, where: str) -> Fleet:
             path=where,
             **exc.details,
         ) from exc
-    return Fleet(document.store_id, document.created_at, settings, document.expected)
+    return Fleet(document.store_id, document.created_at, settings, document.expected, earlier.parse(document.earlier))
 
 
 def _corrupt_fleet(where: str, reason: str) -> StoreCorrupt:

@@ -9,7 +9,7 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
-from . import documents, journal
+from . import documents, earlier, journal
 from .clock import iso, to_ns
 from .detect.ages import same_arrival
 from .errors import InvalidSettings, LockTimeout
@@ -100,6 +100,7 @@ def _locked(store: FileStore, request: Request) -> Plan:
         if plan.creates:
             plan.after = replace(plan.after, created_at=iso(store.now()))
         if plan.rewrites:
+            plan.after = replace(plan.after, earlier=_earlier(plan, store.now()))
             store.write("fleet.json", plan.after.dump())
         if plan.forgets:
             _forget(store, plan.forgets)
@@ -120,7 +121,7 @@ def _plan(store: FileStore, request: Request) -> Plan:
         state = journal.load(store).state
         forgets = _to_forget(store, state, forget, request.forget_offline, settings)
     expected = sorted((set(base.expected) | expect) - forget - set(forgets))
-    after = documents.Fleet(base.store_id, base.created_at, settings, expected)
+    after = documents.Fleet(base.store_id, base.created_at, settings, expected, earlier.parse(base.earlier))
     return Plan(document is None, _before(document), after, forgets)
 
 
@@ -138,7 +139,16 @@ def _before(document: Optional[documents.FleetFile]) -> Optional[documents.Fleet
         settings = from_mapping(document.settings)
     except InvalidSettings:
         return None
-    return documents.Fleet(document.store_id, document.created_at, settings, document.expected)
+    kept = earlier.parse(document.earlier)
+    return documents.Fleet(document.store_id, document.created_at, settings, document.expected, kept)
+
+
+def _earlier(plan: Plan, now: int) -> List[earlier.Earlier]:
+    """What counts besides the new thresholds for a while. If the old ones made no sense, agents took the defaults."""
+    if plan.creates:
+        return []
+    before = plan.before.settings if plan.before is not None else Settings()
+    return earlier.after_change(before, plan.after.settings, plan.after.earlier, now)
 
 
 def _to_forget(

@@ -47,13 +47,13 @@ def view(store: Store) -> View:
     state, live = ledger.state, True
     calendar, bad_windows = maintenance.load(store)
     try:
-        seen = observe(store, ledger.state, fleet.settings, audit=False, calendar=calendar)
+        seen = observe(store, ledger.state, fleet, audit=False, calendar=calendar)
     except (StoreUnavailable, DiskSpaceLow):
         scan = store.scan()
         seen, live = Observation(max(scan.received.values(), default=0), scan.received), False
     seen.problems.extend(bad_windows)
     if live:
-        decision = decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, fleet.settings, calendar)
+        decision = decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, seen.settings, calendar)
         if not decision.empty:
             state = fold(ledger.state.copy(), decision.commit(ledger.next_number, seen.now, "look"))
     lists = by_status(state, fleet.expected)

@@ -32,6 +32,8 @@ class Observation:
 
     now: int
     received: Dict[str, int]
+    settings: Settings = field(default_factory=Settings)
+    """By which machines are to be judged at this moment."""
     seen: Sightings = field(default_factory=dict)
     beats: Dict[str, Beat] = field(default_factory=dict)
     suspects: List[str] = field(default_factory=list)
@@ -57,7 +59,7 @@ def load_fleet(store: Store) -> documents.Fleet:
 def observe(
     store: Store,
     state: State,
-    settings: Settings,
+    fleet: documents.Fleet,
     cursor: str = "",
     audit: bool = True,
     calendar: Calendar = NO_WINDOWS,
@@ -69,7 +71,8 @@ def observe(
     """
     scan = store.scan()
     now = store.now()  # afterwards: a scan may take long, and beats that come meanwhile are not from the future
-    result = Observation(now, scan.received)
+    settings = fleet.settings_at(now)
+    result = Observation(now, scan.received, settings)
     for name, what in scan.oddities:
         result.problems.append(_no_record(name, "%s in the place of a record" % what))
     first = survey(now, scan.received, state, settings, calendar)

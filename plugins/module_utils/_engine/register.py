@@ -30,25 +30,30 @@ VERSION = "0.1.0"
 ATTEMPTS = 5
 
 
-def read_settings(store: Store) -> Settings:
-    """The fleet's settings for a host that only beats: damage is the checkers' to report, here defaults serve."""
+def read_settings(store: Store, now: Optional[int] = None) -> Settings:
+    """The fleet's settings for a host that only beats: damage is the checkers' to report, here defaults serve.
+
+    :param now: the store's time, to judge another host by them: then :mod:`.earlier` thresholds count as well.
+    """
     from .settings import Settings, from_mapping
 
     data = store.read("fleet.json")
     try:
         raw = strict_json((data or b"").decode("utf-8"))
-        return from_mapping(raw.get("settings", {}), sync=False)
+        settings = from_mapping(raw.get("settings", {}), sync=False)
     except (ValueError, AttributeError, HeartbeatError):
         return Settings()
+    if now is None or not raw.get("earlier"):
+        return settings
+    from . import earlier
+
+    return earlier.in_force(settings, earlier.parse(raw["earlier"]), now)
 
 
-def place(
-    store: Store, beat: Beat, settings: Optional[Settings] = None, allow_takeover: bool = False, away_ns: int = 0
-) -> Placed:
+def place(store: Store, beat: Beat, allow_takeover: bool = False, away_ns: int = 0) -> Placed:
     """Put a beat in its machine's place, unless that place is another host's.
 
     :param beat: its ``sequence`` is the least it will get; the record's own goes on if that is higher.
-    :param settings: the fleet's; read when they are needed, if not given.
     :param away_ns: for how long this host itself could not reach the store: that time proves nothing about the holder.
     :raises IdentityConflict: another host beats under this name.
     """
@@ -62,7 +67,7 @@ def place(
             return Placed(beat, received_at, True)
         if previous is not None:
             try:
-                beat = _succeed(store, beat, previous, found.received_at, settings, allow_takeover, away_ns)
+                beat = _succeed(store, beat, previous, found.received_at, allow_takeover, away_ns)
             except IdentityConflict as exc:
                 from .conflicts import write_down
 
@@ -99,7 +104,6 @@ def _succeed(
     beat: Beat,
     previous: Beat,
     previous_at: int,
-    settings: Optional[Settings],
     allow_takeover: bool,
     away_ns: int,
 ) -> Beat:
@@ -108,8 +112,9 @@ def _succeed(
     if not ours and not allow_takeover:
         from .conflicts import conflict_error
 
-        age = store.now() - previous_at - away_ns
-        limits = (settings or read_settings(store)).for_machine(beat.machine_id)
+        now = store.now()
+        age = now - previous_at - away_ns
+        limits = read_settings(store, now).for_machine(beat.machine_id)
         if age < to_ns(limits.offline_after) and previous.leaving is None:
             raise conflict_error(previous, previous_at)
     took_over = previous.took_over if previous.fingerprint == beat.fingerprint else previous.fingerprint or None
@@ -155,10 +160,10 @@ def register(
         found = store.read_beat(name)
         previous = _previous(found, name)
         if found is not None and previous is not None:
-            beat = _succeed(store, beat, previous, found.received_at, None, allow_takeover, 0)
+            beat = _succeed(store, beat, previous, found.received_at, allow_takeover, 0)
         placed = Placed(beat, store.now(), found is None)
     else:
-        placed = place(store, beat, None, allow_takeover)
+        placed = place(store, beat, allow_takeover)
     return _registered(placed, started, warning)
 
 

@@ -23,7 +23,6 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import place
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
 from ansible_collections.roosync.heartbeat.tests.unit.checker.children import run
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 
@@ -108,7 +107,7 @@ def refuse(fleet: RealFleet, machine: str, fingerprint: str) -> None:
     with fleet.open() as store:
         beat = Beat(machine_id=machine, sequence=1, sent_at=iso(0), fingerprint=fingerprint)
         with pytest.raises(IdentityConflict):
-            place(store, beat, Settings())
+            place(store, beat)
 
 
 def test_conflicts_are_shown_while_they_go_on(three: RealFleet) -> None:

@@ -110,6 +110,31 @@ def test_a_store_that_hung_was_away_and_the_first_beat_afterwards_says_so(
     assert not ours.spool.away_ns()
 
 
+def test_a_store_that_hung_while_the_agent_slept_was_away_too(
+    agent: Agent, fleet: Fleet, clock: Clock, monkeypatch: Any
+) -> None:
+    """It looks for new settings then, and the beat after that would know of no trouble."""
+    local.prepare_state_dir(str(agent.state_dir))
+    ours, real = beater.Beater(load(str(agent.conf))), os.open
+    ours.beat()
+    assert not ours.is_told()
+
+    def slow(path: Any, *args: Any, **kwargs: Any) -> int:
+        clock.now += 60 * SECOND
+        return real(path, *args, **kwargs)
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr(os, "open", slow)
+        assert ours.is_told()
+    ours.beat()
+    missed = fleet.beat("web1").missed
+    assert missed is not None
+    assert (missed.count, missed.why, missed.began_ms) == (1, "STORE_SLOW", 60_000)
+    assert not ours.is_told()
+    fleet.configure({})
+    assert ours.is_told()
+
+
 def test_a_quick_beat_that_hung_is_followed_by_one_that_says_so(agent: Agent, fleet: Fleet) -> None:
     """The quick way leaves its note in the form of the spool, and a careful beat reports it."""
     local.prepare_state_dir(str(agent.state_dir))

@@ -72,6 +72,14 @@ def test_it_beats_every_interval_and_follows_new_settings(agent: Agent, fleet: F
     assert parse_iso(fleet.beat("web1").sent_at) - before > 500_000_000
 
 
+def test_a_sleeping_agent_hears_of_a_shorter_interval(agent: Agent, fleet: Fleet) -> None:
+    fleet.configure({"heartbeat_interval": 3600, "warning_after": 7200, "offline_after": 10800})
+    agent.start()
+    first = fleet.beat("web1").sequence
+    fleet.configure(FAST)
+    wait_until(lambda: fleet.beat("web1").sequence >= first + 5, "five more beats", bound=30)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_a_goodbye(agent: Agent, fleet: Fleet, number: signal.Signals) -> None:
     process = agent.start()

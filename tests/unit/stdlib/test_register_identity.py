@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import iso
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.conflicts import live_conflicts
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import IdentityConflict
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode
@@ -201,3 +202,17 @@ def test_old_conflicts_however_many_do_not_hide_one_that_goes_on(fleet: Fleet) -
         path.write_text('{"machine_id": "old", "holder": "", "refused": "", "refused_host": ""}')
         os.utime(path, (1_000_000_000, 1_000_000_000))
     assert [entry["machine_id"] for entry in shown(fleet)] == ["web1"]
+
+
+def test_shortened_thresholds_give_nobodys_name_away(fleet: Fleet) -> None:
+    """The holder sleeps by the earlier interval, and is alive."""
+    short = {"heartbeat_interval": 1, "warning_after": 3, "offline_after": 5}
+    fleet.configure(short)
+    register(fleet.store(), "web1", fingerprint=FIRST)
+    fleet.age("web1", 30)
+    changed = json.loads((fleet.location / "fleet.json").read_text())
+    changed["earlier"] = [{"until": iso(fleet.store().now()), "settings": {}}]
+    (fleet.location / "fleet.json").write_text(json.dumps(changed))
+    conflict(fleet, fingerprint=SECOND)
+    fleet.configure(short)
+    register(fleet.store(), "web1", fingerprint=SECOND)

@@ -17,12 +17,13 @@ from ..errors import DiskSpaceLow, HeartbeatError, InvalidSettings, StoreUnavail
 from ..record import Beat, file_name, head, sent_now
 from ..register import VERSION, Placed, place, read_settings
 from ..stores import open_store
+from ..stores.file import MARK
 from . import quick
 from .local import PREPARED, Spool, write_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Optional
+    from typing import Any, Dict, Optional, Tuple
 
     from ..settings import Settings
     from ..stores.file import FileStore
@@ -56,6 +57,24 @@ def own_fingerprint(config: Config) -> str:
     return identity.fingerprint(secret)
 
 
+def _mark_of(store: FileStore) -> Optional[Tuple[int, int, int]]:
+    """Which file the fleet's settings are in, and which state of it; None if nobody can say.
+
+    It is opened for that: what a network file system says of a name alone may be of some time ago.
+    """
+    try:
+        fd = os.open(os.path.join(store.location, MARK), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        state = os.fstat(fd)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return state.st_ino, state.st_size, state.st_mtime_ns
+
+
 class Beater:
     """Writes this machine's beats.
 
@@ -70,6 +89,8 @@ class Beater:
         self.sequence = last_sequence(config.state_dir) + 1
         self.latency_ms: Optional[float] = None
         self._hung = False
+        self._mark: Optional[Tuple[int, int, int]] = None
+        self._waiting_since = 0
 
     def beat(self, leaving: Optional[str] = None) -> Dict[str, Any]:
         """Write one beat.
@@ -80,7 +101,7 @@ class Beater:
         :raises IdentityConflict: another host beats under this name.
         """
         for attempt in range(ATTEMPTS):
-            began = boot_time()
+            began, self._waiting_since = self._waiting_since or boot_time(), 0
             try:
                 with open_store(self.config.store, self.config.fleet) as store:
                     done = self._beat(store, leaving, began)
@@ -93,8 +114,21 @@ class Beater:
                     raise  # a store that hung and goes on is there: it gets a beat at once that says what was missed
         raise AssertionError("unreachable")
 
+    def is_told(self) -> bool:
+        """Whether the fleet's settings are others than the last beat knew: then there is a reason to beat at once.
+
+        A store that hung meanwhile is one too, and the time counts as that beat's own: no other will tell of it.
+        """
+        began = boot_time()
+        told = _mark_of(open_store(self.config.store, self.config.fleet)) not in (None, self._mark)
+        if boot_time() - began > quick.HANGS_NS:
+            self._waiting_since = began
+            return True
+        return told
+
     def _beat(self, store: FileStore, leaving: Optional[str], began: int) -> Dict[str, Any]:
         store.connect()
+        self._mark = _mark_of(store)
         settings = read_settings(store)
         self.interval = settings.for_machine(self.config.machine_id).heartbeat_interval
         if self._was_slow(began, settings):  # the store hung before anything was written: this beat can say it
@@ -112,7 +146,7 @@ class Beater:
             metadata_json=self.config.metadata_json,
         )
         started = time.monotonic()
-        placed = place(store, beat, settings, self.config.takeover, self.spool.away_ns())
+        placed = place(store, beat, self.config.takeover, self.spool.away_ns())
         self.latency_ms = round((time.monotonic() - started) * 1000, 3)
         self.sequence = placed.beat.sequence + 1
         self._hung = self._was_slow(began, settings)
@@ -148,7 +182,7 @@ class Beater:
                 boot_id=self.boot_id,
                 host=quick.signature(self.config.host_id or identity.MACHINE_ID_FILES[0]),
                 store=store.location,
-                mark=quick.signature(os.path.join(store.location, "fleet.json")),
+                mark=quick.signature(os.path.join(store.location, MARK)),
                 name=file_name(placed.beat.machine_id),
                 head=head(placed.beat),
                 last=quick.last_line(placed.beat.sequence, self.latency_ms or 0.0, record),

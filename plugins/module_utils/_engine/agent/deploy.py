@@ -26,6 +26,7 @@ FILES = (
     "__init__.py",
     "clock.py",
     "conflicts.py",
+    "earlier.py",
     "errors.py",
     "identity.py",
     "metadata.py",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .config import Config
 
 STOP_PATIENCE = 20.0
+LOOK_EVERY = 5.0
+"""After so many seconds of sleep the agent looks whether the fleet's settings have changed."""
 CAPTURE_NICE = 10
 """By how much captures stand back behind what else the machine does."""
 
@@ -38,14 +40,14 @@ class Service:
         self._captures = Captures(config)
 
     def run(self) -> None:
-        """Beat every ``heartbeat_interval`` (the fleet's, read anew each time); return after the goodbye."""
+        """Beat every ``heartbeat_interval``, and when the fleet's settings change; return after the goodbye."""
         signals = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         due = time.monotonic()
         while not self._stopping:
             self._beat_once()
             due = max(due + self._beater.interval, time.monotonic() - self._beater.interval)
-            self._stopping = self._sleep_until(due, signals)
+            due = self._sleep_until(due, signals)
         try:
             self._beater.beat(leaving="stop")
         except HeartbeatError as exc:
@@ -67,15 +69,17 @@ class Service:
         self._trouble = None
         self._captures.beaten()
 
-    @staticmethod
-    def _sleep_until(due: float, signals: Any) -> bool:
-        """Wait; True when a signal to stop came."""
+    def _sleep_until(self, due: float, signals: Any) -> float:
+        """Wait for a signal to stop, or for the time of the next beat: that is now if the settings have changed."""
         while True:
             rest = due - time.monotonic()
-            if rest <= 0:
-                return signal.sigtimedwait(signals, 0) is not None
-            if signal.sigtimedwait(signals, rest) is not None:
-                return True
+            if signal.sigtimedwait(signals, max(0.0, min(rest, LOOK_EVERY))) is not None:
+                self._stopping = True
+                return due
+            if time.monotonic() >= due:
+                return due
+            if self._beater.is_told():
+                return time.monotonic()
 
 
 class Captures:

@@ -165,7 +165,7 @@ def settle(root: str, fleet: str, head: Head, incident: Incident, now: int) -> L
 def _decision(store: FileStore, ledger: journal.Ledger) -> Decision:
     fleet = load_fleet(store)
     calendar: Calendar = load_windows(store)[0]
-    seen = observe(store, ledger.state, fleet.settings, audit=False, calendar=calendar)
+    seen = observe(store, ledger.state, fleet, audit=False, calendar=calendar)
     return decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, fleet.settings, calendar)
 
 
