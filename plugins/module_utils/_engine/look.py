@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import time
 from dataclasses import asdict, dataclass
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
@@ -18,6 +17,7 @@ from .detect.verdict import decide
 from .errors import DiskSpaceLow, InvalidSettings, StoreUnavailable, WaitTimeout
 from .identity import normalise_machine_id
 from .observe import Observation, by_status, load_fleet, look, observe
+from .patterns import matches
 from .report import incident_dict, machine_dict, pending, record_problems, shorten, sync_dict, transition_dict
 from .state import STATUSES, State, fold
 from .stores.base import Store
@@ -77,7 +77,7 @@ class Question:
 
     def asks_for(self, machine: str) -> bool:
         """Whether a machine is among those that were named, if any were."""
-        return not self.machines or any(machine == p or fnmatch.fnmatchcase(machine, p) for p in self.machines)
+        return not self.machines or any(machine == p or matches(machine, p) for p in self.machines)
 
 
 def info(store: Store, question: Question) -> Dict[str, Any]:

@@ -9,11 +9,11 @@ after somebody edited it by hand, and the agent that wants to know its interval.
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import astuple, dataclass, field, fields, replace
 
 from .clock import to_ns
 from .errors import InvalidSettings
+from .patterns import goes_downwards, matches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Settings:
                 chosen = self.overrides[machine_id]
             else:
                 for pattern, values in self.overrides.items():
-                    if fnmatch.fnmatchcase(machine_id, pattern):
+                    if matches(machine_id, pattern):
                         chosen = values
                         break
         return Thresholds(
@@ -167,6 +167,8 @@ def _overrides(value: Any) -> Iterator[Tuple[str, Dict[str, float]]]:
             raise InvalidSettings(
                 "%s: only %s may differ by machine, not %s" % (where, ", ".join(OVERRIDABLE), unknown[0])
             )
+        if goes_downwards(pattern.lower()):
+            raise InvalidSettings("%s: nothing is in a range that goes downwards; write it as in [a-f]" % where)
         if pattern.lower() in seen:
             raise InvalidSettings("%s is given twice: capital letters make no difference" % where)
         seen.add(pattern.lower())

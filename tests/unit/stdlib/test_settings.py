@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import math
+import re
 from typing import Any, Dict
 
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import patterns
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import read_settings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import (
@@ -158,6 +161,26 @@ def test_settings_are_a_mapping(values: Any) -> None:
 @pytest.mark.parametrize("overrides", [None, [], "web1", {1: {}}, {"": {}}, {"web1": None}, {"web1": [1]}], ids=repr)
 def test_overrides_are_a_mapping_of_mappings(overrides: Any) -> None:
     assert "must be a dictionary" in refusal({"overrides": overrides}).message
+
+
+@pytest.mark.parametrize("pattern", ["[z-a]*", "web-[0-95-1]", "[!b-a]", "x[]z-a]"])
+def test_a_range_that_goes_downwards_is_refused(pattern: str) -> None:
+    """Pythons do not agree about it: for some nothing is in it, and for some it is no pattern at all."""
+    message = refusal({"overrides": {pattern: {"offline_after": 300}}}).message
+    assert message == "overrides[%s]: nothing is in a range that goes downwards; write it as in [a-f]" % pattern
+
+
+@pytest.mark.parametrize("pattern", ["[a-f0-9]*", "[-0]x", "[!-0]x", "[b-][a]x", "[]-a]", "z-a", "[z-a", "[a-a]"])
+def test_other_ranges_are_taken(pattern: str) -> None:
+    assert from_mapping({"overrides": {pattern: {"offline_after": 300}}}).for_machine("web-01").offline_after == 120
+
+
+def test_a_pattern_that_this_python_does_not_know_matches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str, _pattern: str) -> bool:
+        raise re.error("bad character range z-a at position 1")
+
+    monkeypatch.setattr(fnmatch, "fnmatchcase", fail)
+    assert not patterns.matches("web-01", "[z-a]*")
 
 
 @pytest.mark.parametrize("name", ["auto_sync", "overrides", "x", 1, None])

@@ -30,6 +30,7 @@ FILES = (
     "errors.py",
     "identity.py",
     "metadata.py",
+    "patterns.py",
     "record.py",
     "register.py",
     "settings.py",

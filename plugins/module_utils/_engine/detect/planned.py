@@ -9,11 +9,12 @@ then is its absence an alarm, once. What was known before the window is not anno
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping, Optional
+
+from ..patterns import matches
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def covers(window: Maintenance, machine: str, metadata: Optional[Mapping[str, An
 
 
 def _same(machine: str, pattern: str) -> bool:
-    return machine == pattern or fnmatch.fnmatchcase(machine, pattern)
+    return machine == pattern or matches(machine, pattern)
 
 
 def _is_or_has(found: Any, wanted: Any) -> bool:

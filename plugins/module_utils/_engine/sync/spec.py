@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 from typing import NamedTuple
 
 from ..errors import InvalidSettings
+from ..patterns import matches
 from . import globs
 from .paths import STAGING
 
@@ -44,7 +44,7 @@ class TreeSpec(NamedTuple):
 
     def applies_to(self, machine_id: str) -> bool:
         """Whether a machine has this tree."""
-        return any(fnmatch.fnmatchcase(machine_id, pattern) for pattern in self.machines)
+        return any(matches(machine_id, pattern) for pattern in self.machines)
 
     def wanted(self, relpath: str, is_dir: bool) -> bool:
         """Whether a path may belong to the tree. A directory may when something beneath it may."""
