@@ -100,9 +100,120 @@ def test_a_second_outage_right_after_the_first() -> None:
     assert sim.changes() == []
 
 
+@pytest.mark.parametrize(("silent", "restarts"), [(0, True), (60, True), (119, True), (120, False), (1000, False)])
+def test_whoever_was_lost_before_an_outage_is_not_waited_for_again(silent: float, restarts: bool) -> None:
+    """The others have one full time to return, and so has whoever was not over the limit when the store went."""
+    sim = fleet_of(5)
+    sim.wait(silent)
+    sim.beat(*MANY[1:5])
+    sim.wait(600)
+    assert sim.changes() == [], "no verdict while the store is away"
+    assert kinds(sim) == ["store_outage"]
+    sim.beat(*MANY[1:5])
+    assert sim.changes() == [], "the store is back"
+    sim.wait(1)
+    assert sim.changes() == ([] if restarts else [("m00", "online", "offline")])
+    sim.wait(118)
+    sim.beat(*MANY[1:5])
+    assert sim.changes() == ([("m00", "online", "warning")] if restarts else [])
+    sim.wait(1)
+    assert sim.changes() == ([("m00", "warning", "offline")] if restarts else [])
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+@pytest.mark.parametrize("alive", [3, 39])
+def test_a_store_that_is_away_now_and_then_hides_no_loss(alive: int, every: int) -> None:
+    """Of so many writes of each machine one fails. A loss is found in twice the time, counted while the store is up."""
+    names = ["s%02d" % n for n in range(alive)]
+    sim = Sim(Settings(mass_failure_count=100))
+    sim.beat("dead", *names)
+    sim.check()
+    failed, found = None, None
+    for beat in range(1, 100):
+        sim.wait(30)
+        if beat % every == 0:
+            failed = sim.now
+        elif failed is None:
+            sim.beat(*names)
+        else:
+            sim.beat(*names, missed_began=failed, missed_ended=failed)
+        if ("dead", "warning", "offline") in sim.changes():
+            found = beat * 30
+            break
+    assert found is not None, "it is never found"
+    assert 120 <= found <= 2 * 120 / (1 - 1 / every) + 30
+    assert [m for m, status in sim.statuses().items() if status != "online"] == ["dead"]
+
+
+def test_outages_one_after_another_count_against_nobody() -> None:
+    """Between them only some got through. The first is long over when the second ends, and must not be forgotten."""
+    sim = fleet_of(6)
+    for _outage in range(4):
+        sim.wait(600)
+        assert sim.changes() == []
+        sim.wait(10)
+        sim.beat(*MANY[:4])
+        assert sim.changes() == []
+        sim.wait(1)
+        assert sim.changes() == []
+    sim.wait(80)
+    sim.beat(*MANY[:6])
+    assert sim.changes() == []
+
+
+@pytest.mark.parametrize(("fleet", "proven"), [(2, False), (3, True)])
+@pytest.mark.parametrize("how", ["stopped", "lost"])
+def test_who_was_stopped_is_of_the_fleet_and_who_is_lost_is_not(fleet: int, proven: bool, how: str) -> None:
+    """Two machines are left, and fall silent together."""
+    sim = fleet_of(fleet)
+    sim.wait(200)
+    sim.beat(*MANY[:2])
+    if fleet > 2 and how == "stopped":
+        sim.beat(*MANY[2:fleet], leaving="stop")
+    sim.check()
+    assert [m for m, status in sim.statuses().items() if status == "offline"] == MANY[2:fleet]
+    for _look in range(4):
+        sim.wait(30)
+        sim.check()
+    expected = proven and how == "stopped"
+    assert kinds(sim) == (["store_outage"] if expected else [])
+    assert {sim.statuses()[m] for m in MANY[:2]} == {"online" if expected else "offline"}
+
+
+def test_one_that_was_stopped_this_moment_is_of_the_fleet() -> None:
+    sim = fleet_of(3)
+    sim.wait(10)
+    sim.beat("m02", leaving="stop")
+    sim.wait(120)
+    assert sim.changes() == [("m02", "online", "offline")]
+    assert kinds(sim) == ["store_outage"]
+
+
+@pytest.mark.parametrize(
+    ("silent_since", "began", "ended", "proven"),
+    [
+        (5, 125, 8, True),  # all three fell silent together
+        (85, 125, 8, True),  # so they did if the silent ones lost two beats
+        (95, 125, 8, False),  # they had been late by then
+        (7200, 20, 20, False),  # lost long ago
+        (5, 100, 100, False),  # one write that failed is no outage
+        (5, 131, 8, False),  # they were heard after the writes of the other one had begun to fail
+    ],
+)
+def test_one_report_is_believed_if_the_others_fell_silent_with_it(
+    silent_since: float, began: float, ended: float, proven: bool
+) -> None:
+    """Three machines, of which one is heard. Alone, what it says is its own trouble."""
+    sim = fleet_of(3)
+    sim.wait(10_000)
+    sim.beat("m00", age=2, missed_began=sim.now - seconds(began), missed_ended=sim.now - seconds(ended))
+    sim.beat("m01", "m02", age=125 + silent_since)
+    assert sim.changes() == ([] if proven else [("m01", "online", "offline"), ("m02", "online", "offline")])
+
+
 @pytest.mark.parametrize("reports", [1, 2, 3, 4])
 def test_machines_that_report_missed_writes_prove_an_outage(reports: int) -> None:
-    """Four have returned, two have not; three reports, or all of those heard, are a proof."""
+    """Four have returned, two have not; three reports are a proof."""
     sim = fleet_of(6)
     sim.wait(125)
     for number, machine in enumerate(MANY[:4]):

@@ -53,7 +53,7 @@ def changes(result: Dict[str, Any]) -> List[str]:
         (3, 5, True),  # three, and most of those heard
         (3, 6, False),  # three, and half
         (2, 3, False),  # most, and not three
-        (2, 2, True),  # all of few
+        (2, 2, True),  # all that were heard, and the others fell silent with them
         (1, 1, True),
         (1, 9, False),  # one alone is its own trouble
         (9, 9, True),
@@ -75,6 +75,13 @@ def test_reports_of_failed_writes(known: RealFleet, reporting: int, heard: int, 
     else:
         assert changes(result) == ["%s offline" % m for m in MANY[heard:]]
         assert [o for o in outages(known) if o["kind"] == "store_outage"] == []
+
+
+def test_one_report_hides_no_machine_that_was_lost_before(known: RealFleet) -> None:
+    """Who is heard is alone, and so are the others with their silence: two hours, and one write that failed."""
+    silence(known, 7200, *MANY[1:])
+    known.beat(MANY[0], missed=Missed(count=1, began_ms=20_000, ended_ms=20_000, why="STORE_UNAVAILABLE"))
+    assert changes(known.check()) == ["%s offline" % m for m in MANY[1:]]
 
 
 def test_an_outage_is_recorded_once(known: RealFleet) -> None:

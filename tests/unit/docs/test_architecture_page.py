@@ -29,9 +29,9 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.detect import (
     ages,
     flapping,
-    outage,
     reports,
     survey,
+    witnesses,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
@@ -131,12 +131,13 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     text = " ".join(PAGE.text.split())
     assert "for at most %s seconds" % words[int(check.LOCK_PATIENCE)] in text
     assert "Beyond %s seconds its time says nothing" % words[ages.FUTURE_TOLERANCE // NS] in text
-    assert "at least %s machines that were not offline" % words[outage.LEAST_FLEET] in text
-    assert "at least %s, or all that were heard" % words[reports.LEAST_REPORTS] in text
+    assert "a fleet of at least %s, not counting machines that are lost" % words[witnesses.LEAST_FLEET] in text
+    assert "at least %s, and one whose silence was not planned" % words[witnesses.LEAST_WITNESSES] in text
+    assert "they are most of those heard since: at least %s." % words[reports.LEAST_REPORTS] in text
 
 
 def test_how_long_a_silence_of_all_proves_an_outage() -> None:
-    silence = outage._quiet(ages.Limits(interval=100, warning=300, offline=400))
+    silence = witnesses.quiet(ages.Limits(interval=100, warning=300, offline=400))
     assert silence == 150
     assert "for one and a half `heartbeat_interval`" in " ".join(PAGE.text.split())
 

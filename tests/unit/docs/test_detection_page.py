@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import look
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import run_check
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.detect import ages, flapping, outage, reports
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.detect import ages, flapping, reports, witnesses
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
@@ -51,12 +51,12 @@ def test_numbers_are_those_of_the_code(section: str, phrase: str, value: float) 
 
 
 def test_numbers_in_words_are_those_of_the_code() -> None:
-    words = {3: "three"}
+    words = {2: "two", 3: "three"}
     away = prose("The store was away")
-    assert "in a fleet of at least %s" % words[outage.LEAST_FLEET] in away
-    assert "takes at least %s machines that were not offline" % words[outage.LEAST_FLEET] in away
-    assert "heard since: at least %s, or all of them" % words[reports.LEAST_REPORTS] in away
-    assert outage._quiet(LIMITS) * 2 == 3 * LIMITS.interval
+    assert "in a fleet of at least %s" % words[witnesses.LEAST_FLEET] in away
+    assert "falls silent takes at least %s machines" % words[witnesses.LEAST_WITNESSES] in away
+    assert "heard since, at least %s" % words[reports.LEAST_REPORTS] in away
+    assert witnesses.quiet(LIMITS) * 2 == 3 * LIMITS.interval
     assert "for one and a half `heartbeat_interval`" in away
     assert "With the default of 1" in prose("Confirmations")
     assert DEFAULT.confirm_offline == DEFAULT.confirm_online == 1

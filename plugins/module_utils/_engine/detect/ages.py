@@ -44,23 +44,45 @@ class LimitsOf:
         return self.fleet or self.get(machine_id)
 
 
-def age_start(now: int, received_at: Optional[int], memory: Optional[Memory], windows: Iterable[Window]) -> int:
+def age_start(
+    now: int, received_at: Optional[int], memory: Optional[Memory], windows: Iterable[Window], patience: int
+) -> int:
     """The moment a machine's age counts from; never later than ``now``.
 
-    It is the arrival of its last beat, except where that says nothing: the record is missing or stamped in the future
-    (the moment that was first noticed counts), or the store was away after it (the end of that window counts, so that
-    everybody has one full ``offline_after`` to return).
+    It is the arrival of its last beat. Where that says nothing, because the record is missing or stamped in the future,
+    it is the moment at which that was first noticed. Time in which the store was away does not count.
+
+    :param patience: the machine's ``offline_after``; see :func:`_without_absences`.
     """
     if received_at is None or received_at > now + FUTURE_TOLERANCE:
         anchored = memory is not None and memory.anchor_at is not None and memory.anchor_of == received_at
         start = memory.anchor_at if anchored and memory and memory.anchor_at is not None else now
     else:
         start = received_at
-    for window in windows:
-        end = now if window.until is None else window.until
-        if received_at is None or received_at < end:
-            start = max(start, end)
-    return min(start, now)
+    return min(_without_absences(now, start, windows, patience), now)
+
+
+def _without_absences(now: int, start: int, windows: Iterable[Window], patience: int) -> int:
+    """The start of an age, moved on for the times in which the store was away.
+
+    Whoever was silent for less than ``patience`` before such a time has all of it to return afterwards. For whoever was
+    silent for longer by then, that time alone does not count: else an absence now and then would hide a loss for ever.
+    """
+    clock = heard = known = start
+    for window in sorted(windows, key=_began):
+        if window.until is None:
+            return now
+        begin = max(window.since, known)
+        if window.until <= begin:
+            continue
+        away = window.until - begin
+        clock = window.until if begin - heard < patience else clock + away
+        heard, known = heard + away, window.until
+    return clock
+
+
+def _began(window: Window) -> int:
+    return window.since
 
 
 def needs_anchor(now: int, received_at: Optional[int], memory: Optional[Memory]) -> bool:

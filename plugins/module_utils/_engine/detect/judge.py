@@ -81,7 +81,7 @@ class Judge:
         elif memory is not None and memory.anchor_at is not None and not out_of_time(self.now, at):
             memory = replace(memory, anchor_at=None, anchor_of=None)  # the record is there again
         memory = self._reviewed(machine, sighting, memory, limits)
-        start = age_start(self.now, at, memory, self.state.windows)
+        start = age_start(self.now, at, memory, self.state.windows, limits.offline)
         if self.calendar.windows:
             start = self.calendar.clock_start(machine, sighting.metadata, start, self.now)
         status = status_by_age(self.now - start, limits)

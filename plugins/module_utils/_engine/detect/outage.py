@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Was it the machines, or was it the store? Evidence that a silence counts against no machine.
 
-Two proofs are accepted (a fleet of at least three is needed for either):
+Two proofs are accepted (a fleet of at least three is needed for either; see :mod:`.witnesses`):
 
 * nobody in the whole fleet has beaten: no store is reached by anyone;
 * machines that come back say that their writes failed, and they are most of those heard since (at least three of
-  them, or everyone there is; see :mod:`.reports`). One machine among many that do well is that machine's own trouble.
+  them; see :mod:`.reports`). One machine among many that do well is that machine's own trouble.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Callable, Container, Dict, List, Mapping, Optional
 
 from ..state import OFFLINE, Incident, State, Window
 from . import reports
-from .ages import FUTURE_TOLERANCE, Limits, LimitsOf, age_start, same_arrival
+from .ages import FUTURE_TOLERANCE, LimitsOf, age_start, same_arrival
 from .survey import Sightings
+from .witnesses import LEAST_FLEET, LEAST_WITNESSES, enough, quiet
 
-LEAST_FLEET = 3
 KIND = "store_outage"
 
 
@@ -40,12 +40,12 @@ def assess(
     seen: Sightings,
     state: State,
     limits: LimitsOf,
-    planned: Callable[[str], bool] = lambda machine: False,
+    excused: Callable[[str], bool] = lambda machine: False,
     suspects: Container[str] = (),
 ) -> Outage:
     """Judge the silence. That machines which are offline are silent proves nothing; that they beat does.
 
-    :param planned: whether a machine's silence is no surprise, and so proves nothing either.
+    :param excused: whether a machine's silence is no surprise, because it is in a maintenance window.
     :param suspects: those of ``seen`` that were opened because something may be wrong with them.
     """
     windows = [_present(now, w) for w in state.windows]
@@ -63,7 +63,7 @@ def assess(
             return result
     if len(state.roster) >= LEAST_FLEET:
         state = replace(state, windows=result.windows)
-        _find_proof(now, arrivals, received, seen, suspects, state, limits, planned, result)
+        _find_proof(now, arrivals, received, seen, suspects, state, limits, excused, result)
     return result
 
 
@@ -80,28 +80,47 @@ def _find_proof(
     suspects: Container[str],
     state: State,
     limits: LimitsOf,
-    planned: Callable[[str], bool],
+    excused: Callable[[str], bool],
     result: Outage,
 ) -> None:
     """No outage is known to be going on: is there one, or was there one?"""
-    all_late = len(arrivals) >= LEAST_FLEET and _all_late(now, arrivals, state, limits)
+    all_late = len(arrivals) >= LEAST_WITNESSES and _all_late(now, arrivals, state, limits)
     everybody = _everybody(received, seen) if all_late else {}
     if not all_late or not _all_late(now, _goodbyes(everybody, state), state, limits):
         _from_reports(now, arrivals, seen, suspects, state, limits, result)
         return
-    silent = sorted(machine for machine in arrivals if not planned(machine))
-    if sum(machine in seen for machine in silent) < LEAST_FLEET:  # the others may have said goodbye, for all we know
-        return
     newest = max((min(at, now) for at in arrivals.values() if at is not None), default=now)
-    if any(is_dismissed(w) and w.since >= newest for w in state.windows):
+    silent = _witnesses(newest, arrivals, seen, state, limits, excused)
+    if any(is_dismissed(w) and w.since >= newest for w in state.windows) or not silent:
         return
     # One that was offline or is new may be the first to beat: then the store is back since that beat.
-    soonest = min(_quiet(limits(machine)) for machine in arrivals)
+    soonest = min(quiet(limits(machine)) for machine in arrivals)
     back = max((at for at in everybody.values() if now - soonest < at <= now), default=None)
     if back is None:
         newest = max([newest, *(min(at, now) for at in everybody.values())])
     since = max([newest] + [w.until for w in state.windows if w.until is not None])
     _open(now, since, back, silent, "no machine of the fleet has beaten", result)
+
+
+def _witnesses(
+    newest: int,
+    arrivals: Mapping[str, Optional[int]],
+    seen: Sightings,
+    state: State,
+    limits: LimitsOf,
+    excused: Callable[[str], bool],
+) -> List[str]:
+    """The machines whose silence, since ``newest``, proves that the store is away; empty where it proves nothing.
+
+    Nobody is called offline whose absence is planned, so it takes one that is not. But of those in a maintenance window
+    some are still beating, and are cut off with the others.
+    """
+    staying = [m for m in arrivals if m not in seen or seen[m].leaving is None]
+    unplanned = {machine for machine in staying if not excused(machine)}
+    found = [m for m in staying if m in unplanned or newest - (arrivals[m] or 0) < quiet(limits(m))]
+    known = sum(machine in seen for machine in found)  # the others may have said goodbye, for all we know
+    proven = bool(unplanned) and enough(known, state, leaving=len(arrivals) - len(staying))
+    return sorted(found) if proven else []
 
 
 def _goodbyes(everybody: Mapping[str, int], state: State) -> Dict[str, int]:
@@ -128,9 +147,16 @@ def _present(now: int, window: Window) -> Window:
     return replace(window, since=min(window.since, now), until=None if window.until is None else min(window.until, now))
 
 
-def prune(now: int, windows: List[Window], longest_offline: int) -> List[Window]:
-    """Windows that can still matter: one that ended long ago changes no verdict any more."""
-    return [w for w in windows if w.until is None or is_dismissed(w) or now - w.until <= 2 * longest_offline]
+def prune(
+    now: int, windows: List[Window], longest_offline: int, received: Mapping[str, int], state: State
+) -> List[Window]:
+    """Windows that can still matter: one that ended long ago, and before every beat that counts, changes no verdict."""
+    if not windows:
+        return []
+    offline = {machine for machine, memory in state.machines.items() if memory.status == OFFLINE}
+    oldest = min((at for machine, at in received.items() if machine not in offline), default=now)
+    ended = min(oldest, now - 2 * longest_offline)
+    return [w for w in windows if w.until is None or is_dismissed(w) or w.until >= ended]
 
 
 def dismissed(window: Window) -> Window:
@@ -145,18 +171,11 @@ def is_dismissed(window: Window) -> bool:
 
 def _all_late(now: int, arrivals: Mapping[str, Optional[int]], state: State, limits: LimitsOf) -> bool:
     for machine, at in arrivals.items():
-        start = age_start(now, at, state.machines.get(machine), state.windows)
-        if now - start < _quiet(limits(machine)):
+        mine = limits(machine)
+        start = age_start(now, at, state.machines.get(machine), state.windows, mine.offline)
+        if now - start < quiet(mine):
             return False
     return True
-
-
-def _quiet(limits: Limits) -> int:
-    """How long nobody beats before that is no chance: whoever is well has beaten since, whatever its phase.
-
-    Not as long as a warning takes: whoever lost a beat of its own before the store went would be offline by then.
-    """
-    return limits.interval * 3 // 2
 
 
 def _close_if_heard(now: int, window: Window, everybody: Mapping[str, int], result: Outage, state: State) -> None:

@@ -6,16 +6,20 @@
 It was the store if most of all that were heard since say so. Not all of those are opened at a look, and those that are
 come mostly from the ones in trouble: a rack that lost its network is all there. So the machines that were opened
 although nothing is wrong with them, a sample of those that do well, count for all that were not.
+
+It takes three that say so. Where fewer are heard yet and all of them say so, those that fell silent when their writes
+began to fail, and have not been heard since, are witnesses as good: nobody in the fleet has beaten in that time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Container, List, Mapping, Optional, Tuple
+from typing import Container, Dict, List, Mapping, Optional, Tuple
 
 from ..state import State
 from .ages import LimitsOf, age_start
 from .survey import Sightings
+from .witnesses import enough, quiet
 
 LEAST_REPORTS = 3
 
@@ -37,7 +41,8 @@ class _Heard:
     """The opened machines by what they do: beat again, or are about to be called late."""
 
     beating: List[str] = field(default_factory=list)
-    silent: List[int] = field(default_factory=list)
+    silent: Dict[str, int] = field(default_factory=dict)
+    """With the moment of the last beat."""
 
 
 def agreed(
@@ -58,7 +63,7 @@ def agreed(
     heard = _heard(now, arrivals, seen, state, limits)
     if not heard.silent or not heard.beating:
         return None
-    since_when = max(heard.silent)
+    since_when = max(heard.silent.values())
     weight = _weight(now, arrivals, seen, suspects, heard.beating, limits)
     everybody = 0.0
     names: List[str] = []
@@ -72,10 +77,24 @@ def agreed(
             names.append(machine)
             began.append((start, stands_for))
             ended.append((-min(now, end + limits(machine).interval), stands_for))
-    if len(names) < LEAST_REPORTS and len(names) < len(heard.beating):
-        return None
     first, last = _most(began, everybody), _most(ended, everybody)
-    return None if first is None or last is None else Agreed(first, -last, sorted(names))
+    if first is None or last is None:
+        return None
+    found = Agreed(first, -last, sorted(names))
+    return found if len(names) >= LEAST_REPORTS or _fell_silent(found, heard, state, limits) else None
+
+
+def _fell_silent(found: Agreed, heard: _Heard, state: State, limits: LimitsOf) -> bool:
+    """Whether nobody at all has beaten in that time: all that are heard say so, the others fell silent with them.
+
+    One write that failed, or somebody who was silent before, tells nothing.
+    """
+    if len(found.machines) < len(heard.beating) or max(heard.silent.values()) > found.began:
+        return False
+    if found.ended - found.began < max(quiet(limits(machine)) for machine in found.machines):
+        return False
+    with_them = sum(found.began - at < limits(machine).warning for machine, at in heard.silent.items())
+    return enough(len(found.machines) + with_them, state)
 
 
 def _heard(now: int, arrivals: Mapping[str, Optional[int]], seen: Sightings, state: State, limits: LimitsOf) -> _Heard:
@@ -84,11 +103,12 @@ def _heard(now: int, arrivals: Mapping[str, Optional[int]], seen: Sightings, sta
         at = sighting.received_at
         if at is None:
             continue
-        start = age_start(now, at, state.machines.get(machine), state.windows)
-        if now - start < limits(machine).warning:
+        mine = limits(machine)
+        start = age_start(now, at, state.machines.get(machine), state.windows, mine.offline)
+        if now - start < mine.warning:
             heard.beating.append(machine)
         elif machine in arrivals:
-            heard.silent.append(min(at, start))  # a stamp in the future says nothing of its beat
+            heard.silent[machine] = min(at, start)  # a stamp in the future says nothing of its beat
     return heard
 
 

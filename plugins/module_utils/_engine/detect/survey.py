@@ -70,12 +70,13 @@ def _may_change(
         return False
     if needs_anchor(now, received_at, memory):
         return believed != OFFLINE
-    seen = status_by_age(now - age_start(now, received_at, memory, state.windows), limits(machine))
+    mine = limits(machine)
+    seen = status_by_age(now - age_start(now, received_at, memory, state.windows, mine.offline), mine)
     if memory is not None and (memory.confirming is not None or memory.anchor_at is not None):
         return True
     if believed == UNKNOWN:
         return True
-    if overdue(now, memory, calendar, limits(machine).offline):
+    if overdue(now, memory, calendar, mine.offline):
         return True
     if RANK[seen] < RANK[believed]:
         another = memory is not None and not same_arrival(received_at, memory.received_at)

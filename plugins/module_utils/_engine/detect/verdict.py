@@ -111,14 +111,13 @@ def _assess_outage(
     """The state with the windows of outages as they hold from now on."""
     limits = LimitsOf(settings)
 
-    def planned(machine: str) -> bool:
-        """It said goodbye, or is in a maintenance window, or has just come out of one."""
-        sighting = seen.get(machine, Sighting(None))
-        leaving = sighting.leaving is not None
-        return leaving or calendar.excuses(machine, sighting.metadata, now, limits(machine).warning)
+    def excused(machine: str) -> bool:
+        """It is in a maintenance window, or has just come out of one."""
+        metadata = seen[machine].metadata if machine in seen else None
+        return calendar.excuses(machine, metadata, now, limits(machine).warning)
 
-    found = decision.outage = outage.assess(now, received, seen, state, limits, planned, frozenset(suspects))
-    found.windows = outage.prune(now, found.windows, settings.longest_offline_ns())
+    found = decision.outage = outage.assess(now, received, seen, state, limits, excused, frozenset(suspects))
+    found.windows = outage.prune(now, found.windows, settings.longest_offline_ns(), received, state)
     decision.incidents.update(found.incidents)
     return replace(state, windows=found.windows) if found.changed else state
 
