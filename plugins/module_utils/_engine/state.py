@@ -62,6 +62,8 @@ class Memory:
     """The maintenance window that covers the absence; None for a goodbye."""
     planned_until: Optional[int] = None
     held_by: Optional[str] = None
+    released: bool = False
+    """A mass failure held it and is over: until it has been back, nothing else of the kind counts or holds it."""
     flapping: bool = False
     anchor_at: Optional[int] = None
     """Where the age counts from instead of ``anchor_of``: the record is missing, or stamped in the future."""

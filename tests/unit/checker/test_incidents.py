@@ -177,6 +177,48 @@ def test_of_those_that_are_back_the_return_is_pending(failed: RealFleet) -> None
     assert [(s["event"], s["state"]) for s in mine] == [("online", "pending")]
 
 
+@pytest.fixture
+def half_fallen(known: RealFleet) -> RealFleet:
+    """A rack failed at one moment: three are over the limit, the other four still late; a person has let go of them."""
+    for number, machine in enumerate(RACK):
+        known.age(machine, 125 if number < 3 else 92)
+    assert sorted(held(known.check())) == RACK[:3]
+    (found,) = known.ledger().state.incidents.values()
+    assert found.machines == RACK
+    release(known, found.incident_id)
+    return known
+
+
+def states(result: Dict[str, Any]) -> Dict[str, str]:
+    return {s["machine_id"]: s["state"] for s in result["pending_syncs"]}
+
+
+def test_what_is_released_stays_so_when_the_late_ones_follow(half_fallen: RealFleet) -> None:
+    for machine in RACK[3:]:
+        half_fallen.age(machine, 135)
+    result = half_fallen.check()
+    assert (result["newly_offline"], result["incidents"]) == (RACK[3:], [])
+    assert states(result) == dict.fromkeys(RACK, "pending")
+
+
+def test_what_others_fall_afterwards_are_judged_without_them(half_fallen: RealFleet) -> None:
+    """Three of the four that are left: a mass failure of their own, which the released ones are no part of."""
+    for machine in RACK[3:] + REST[:3]:
+        half_fallen.age(machine, 135)
+    result = half_fallen.check()
+    (shown,) = result["incidents"]
+    assert shown["machines"] == REST[:3]
+    assert states(result) == {**dict.fromkeys(RACK, "pending"), **dict.fromkeys(REST[:3], "held")}
+
+
+def test_what_was_back_since_counts_again(half_fallen: RealFleet) -> None:
+    half_fallen.beat(*RACK, *REST)
+    half_fallen.check()
+    result = lose(half_fallen, *RACK)
+    assert [i["machines"] for i in result["incidents"]] == [RACK]
+    assert set(held(result)) == set(RACK)
+
+
 def test_released_once(failed: RealFleet) -> None:
     name = incident_id(failed)
     first = release(failed, name, "first")

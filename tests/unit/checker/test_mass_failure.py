@@ -222,6 +222,18 @@ def test_time_ends_it(sim: Sim) -> None:
     assert [states(sim, m) for m in MANY[1:12]] == [["offline pending"]] * 11
 
 
+def test_what_time_has_let_go_is_not_held_again_when_the_next_ones_fall(sim: Sim) -> None:
+    """Some fell shortly before the time was over, others follow."""
+    sim.settings = Settings(hold_timeout=600)
+    go_on(sim, 130, *MANY[:12])
+    go_on(sim, 480, *MANY[:12])
+    go_on(sim, 60, *MANY[:16])
+    assert len(go_on(sim, 60, *MANY[:18])) == 4
+    assert (sim.state.incidents, held(sim)) == ({}, [])
+    assert len(go_on(sim, 60, *MANY[:18])) == 2
+    assert (sim.state.incidents, held(sim)) == ({}, [])
+
+
 def test_without_any_time_to_hold_it_is_released_by_the_next_check() -> None:
     sim = fleet(*MANY, settings=Settings(hold_timeout=0))
     go_on(sim, 130, *MANY[:12])

@@ -16,7 +16,7 @@ from typing import AbstractSet, Callable, Dict, Iterable, List, Mapping, Optiona
 
 from ..clock import to_ns
 from ..settings import Settings
-from ..state import OFFLINE, WARNING, Incident, Memory, State
+from ..state import OFFLINE, ONLINE, WARNING, Incident, Memory, State
 from .common import in_common, still_in_common
 from .survey import Sightings
 
@@ -41,6 +41,7 @@ def assess(
 ) -> Holds:
     """Whether these newly offline machines, with those that fell shortly before, are a mass failure.
 
+    :param newly_offline: machines whose absence nobody planned, and that no mass failure let go since they were back.
     :param late: machines that are in warning. What fails at one moment is late at different moments, by up to one
         interval; without them the first to be offline would be few, and acted on, while the others follow.
     """
@@ -85,10 +86,11 @@ def _judge(
     """Judge one zone, or the whole fleet (``zone`` is None); the machines that stay free are given back."""
     horizon = now - to_ns(settings.offline_after)
     members = [m for m in state.roster if zone is None or state.zones.get(m) == zone]
-    off = {m: state.machines[m] for m in members if m in state.machines and state.machines[m].status == OFFLINE}
-    recent = [m for m, memory in off.items() if _fell(memory) and memory.since >= horizon]
+    known = {m: state.machines[m] for m in members if m in state.machines}
+    gone = {m: memory for m, memory in known.items() if memory.status == OFFLINE or memory.released}
+    recent = [m for m, memory in gone.items() if _fell(memory) and memory.since >= horizon]
     fallen = sorted(set(newly).union(recent, (m for m in members if m in late)))
-    fleet = len(members) - sum(1 for m in off if m not in fallen)
+    fleet = len(members) - sum(1 for m in gone if m not in fallen)
     if len(fallen) <= settings.mass_failure_count or len(fallen) < settings.mass_failure_ratio * fleet:
         return newly
     key = hashlib.sha256(("%s|%s|%d|%s" % (KIND, zone, now, ",".join(fallen))).encode()).hexdigest()[:16]
@@ -98,7 +100,7 @@ def _judge(
         incident_id="mass-" + key,
         kind=KIND,
         opened_at=now,
-        since=min([now] + [off[m].since for m in recent]),
+        since=min([now] + [gone[m].since for m in recent]),
         reason="%d of %d machines%s %s together" % (len(fallen), fleet, where, how),
         machines=fallen,
         zone=zone,
@@ -110,7 +112,7 @@ def _judge(
 
 
 def _fell(memory: Memory) -> bool:
-    return not memory.planned and memory.held_by is None
+    return not (memory.planned or memory.released) and memory.held_by is None
 
 
 def held_machines(incidents: Mapping[str, Incident]) -> Dict[str, str]:
@@ -151,10 +153,14 @@ def close(incident: Incident, now: int, by: str) -> Incident:
 
 
 def released(incident: Incident, memory_of: Callable[[str], Optional[Memory]]) -> Dict[str, Optional[Memory]]:
-    """The memories of a closed incident's machines, which it holds no more."""
+    """The memories of a closed incident's machines, which it holds no more.
+
+    Of those that are not back it is remembered: else the next ones to fall would make it a mass failure again, and hold
+    what was let go. That a machine is late says that it is about to fall.
+    """
     result: Dict[str, Optional[Memory]] = {}
     for machine in incident.machines:
         memory = memory_of(machine)
         if memory is not None and memory.held_by == incident.incident_id:
-            result[machine] = replace(memory, held_by=None)
+            result[machine] = replace(memory, held_by=None, released=memory.status != ONLINE)
     return result

@@ -148,7 +148,8 @@ def _record(
     """Number the changes in the order in which they took effect, and see to what they ask for."""
     limits = LimitsOf(settings)
     late = _late(changes, bases, state)
-    holds = mass.assess(now, [c.machine_id for c in changes if c.alarming], late, seen, state, settings)
+    newly = [c.machine_id for c in changes if c.alarming and not _released(bases[c.machine_id])]
+    holds = mass.assess(now, newly, late, seen, state, settings)
     decision.incidents.update(holds.incidents)
     held = mass.held_machines({**state.incidents, **holds.incidents})
     syncs = Ledger(now, state, settings)
@@ -177,11 +178,16 @@ def _record(
 
 
 def _late(changes: List[Change], bases: Mapping[str, Optional[Memory]], state: State) -> Set[str]:
-    """The machines that are in warning, without those of whom it was expected and those that are held already."""
+    """The machines that are in warning, without those of whom it was expected, that are held, or were let go."""
     held = mass.held_machines(state.incidents)
+    released = {m for m, memory in state.machines.items() if memory.released}
     before = {m for m, memory in state.machines.items() if memory.status == WARNING and not memory.planned}
     now_late = {c.machine_id for c in changes if c.to_status == WARNING and not c.planned}
-    return (before - bases.keys() | now_late) - held.keys()
+    return (before - bases.keys() | now_late) - held.keys() - released
+
+
+def _released(memory: Optional[Memory]) -> bool:
+    return memory is not None and memory.released
 
 
 def _release(now: int, state: State, settings: Settings, decision: Decision, syncs: Ledger) -> None:
@@ -255,6 +261,7 @@ def _remember(
         planned_by=change.planned_by,
         planned_until=change.planned_until,
         held_by=held_by,
+        released=base.released and change.to_status != ONLINE,
         flapping=flapping.is_flapping(now, base.flapping, changes, limits.offline),
         anchor_at=base.anchor_at,
         anchor_of=base.anchor_of,
