@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
 
 from . import documents, incidents, journal, maintenance
 from .clock import iso
@@ -16,7 +16,7 @@ from .detect.planned import Calendar
 from .detect.verdict import decide
 from .errors import DiskSpaceLow, InvalidSettings, StoreUnavailable, WaitTimeout
 from .identity import normalise_machine_id
-from .observe import Observation, by_status, load_fleet, look, observe
+from .observe import Observation, by_status, load_fleet, look, nobody, observe
 from .patterns import matches
 from .report import incident_dict, machine_dict, pending, record_problems, shorten, sync_dict, transition_dict
 from .state import STATUSES, State, fold
@@ -40,14 +40,17 @@ class View:
     calendar: Calendar
 
 
-def view(store: Store) -> View:
-    """Derive every status without recording anything."""
+def view(store: Store, asked: Callable[[str], bool] = nobody) -> View:
+    """Derive every status without recording anything.
+
+    :param asked: whose records to open, so that a goodbye counts at once; of the others a check learns it in its turn.
+    """
     fleet = load_fleet(store)
     ledger = journal.load(store)
     state, live = ledger.state, True
     calendar, bad_windows = maintenance.load(store)
     try:
-        seen = observe(store, ledger.state, fleet, audit=False, calendar=calendar)
+        seen = observe(store, ledger.state, fleet, asked=asked, calendar=calendar)
     except (StoreUnavailable, DiskSpaceLow):
         scan = store.scan()
         seen, live = Observation(max(scan.received.values(), default=0), scan.received), False
@@ -79,13 +82,17 @@ class Question:
         """Whether a machine is among those that were named, if any were."""
         return not self.machines or any(machine == p or matches(machine, p) for p in self.machines)
 
+    def opens(self, machine: str) -> bool:
+        """Whether a machine's record is read before its status is derived: where it would be read anyway."""
+        return self.include_details and (bool(self.machines) or not self.statuses) and self.asks_for(machine)
+
 
 def info(store: Store, question: Question) -> Dict[str, Any]:
     """The fleet, or a part of it, as data.
 
     :raises StoreUnavailable: there is no store to look at.
     """
-    found = view(store)
+    found = view(store, question.opens)
     wanted = set(question.statuses) or set(STATUSES)
     chosen = {
         status: [m for m in found.lists[status] if question.asks_for(m)] if status in wanted else []
@@ -155,7 +162,7 @@ def wait(store: Store, machines: Iterable[str], status: str, timeout: float, del
     while True:
         looks += 1
         try:
-            have, trouble = _statuses(view(store), set(names)), None
+            have, trouble = _statuses(view(store, set(names).__contains__), set(names)), None
         except (StoreUnavailable, DiskSpaceLow) as exc:
             trouble = exc
             store.close()

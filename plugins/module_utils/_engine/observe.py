@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 from . import documents
 from .clock import MS
@@ -61,12 +61,15 @@ def observe(
     state: State,
     fleet: documents.Fleet,
     cursor: str = "",
-    audit: bool = True,
+    asked: Optional[Callable[[str], bool]] = None,
     calendar: Calendar = NO_WINDOWS,
 ) -> Observation:
     """One look at the fleet: all arrival times, and the records of whoever may need a verdict.
 
+    Only its record tells that a machine said goodbye while it was on time.
+
     :param cursor: the machine id after which the audit goes on; see :data:`AUDIT_SHARE`.
+    :param asked: whose records to open as well, instead of the audit.
     :param calendar: the maintenance windows that can still matter.
     """
     scan = store.scan()
@@ -80,13 +83,22 @@ def observe(
     chosen = [m for m in first.suspects if m in result.received or m in state.roster]
     look(store, result, chosen)
     look(store, result, first.witnesses)
-    if audit:
+    if asked is None:
         # The roster comes sorted from the checkpoint, and sorting it again is quick; a scan has no order.
         result.audited = _next_in_turn(sorted(state.roster), cursor)
         look(store, result, result.audited)
+    else:
+        # They are judged like suspects, and stand for nobody else: they are no sample of the fleet.
+        chosen.extend(machine for machine in list(result.received) if asked(machine))
+        look(store, result, chosen)
     said_goodbye = [m for m, s in result.seen.items() if s.leaving is not None and state.status_of(m) != OFFLINE]
     result.suspects = sorted(set(chosen).union(said_goodbye))
     return result
+
+
+def nobody(machine: str) -> bool:
+    """Asks for no machine: those that the statuses need are enough."""
+    return False
 
 
 def _no_record(name: str, what: str) -> Dict[str, object]:

@@ -20,8 +20,10 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.look import Question, info, wait
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Missed
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state import STATUSES
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import check_status
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 
 
@@ -114,6 +116,33 @@ def test_events_since_a_number(store: FileStore, fleet: RealFleet, since: int, e
     found = info(store, Question(events_since=since))
     assert [e["event"] for e in found["events"]] == events
     assert "events" not in info(store, Question())
+
+
+@pytest.mark.parametrize("count", [5, 120])
+@pytest.mark.parametrize("question", [Question(), Question(machines=["m-00*"]), Question(["m-001"], ["offline"])])
+def test_a_goodbye_counts_at_once(fleet: RealFleet, store: FileStore, count: int, question: Question) -> None:
+    """It is in the record, which is read before anything is said of the machine."""
+    fleet.beat(*["m-%03d" % number for number in range(count)])
+    fleet.check()
+    fleet.beat("m-001", leaving="stop")
+    found = info(store, question)
+    assert "m-001" in found["offline"]
+    (shown,) = [m for m in found["machines"] if m["machine_id"] == "m-001"]
+    assert (shown["status"], shown["planned"]) == ("offline", True)
+    assert wait(store, ["m-001"], "offline", timeout=0, delay=1)["looks"] == 1
+    check_status(store, "m-001", "offline")
+
+
+def test_who_is_asked_for_proves_nothing_of_the_others(fleet: RealFleet, store: FileStore) -> None:
+    """Its rack had trouble of its own; that all of the rack is read makes it no sample of the fleet."""
+    rack, rest = ["r-%03d" % n for n in range(40)], ["s-%03d" % n for n in range(160)]
+    fleet.beat(*rack, *rest)
+    fleet.check()
+    missed = Missed(count=4, began_ms=110_000, ended_ms=8_000, why="STORE_UNAVAILABLE")
+    fleet.beat(*rack, missed=missed)
+    fleet.beat(*rest[1:])
+    fleet.age(rest[0], 125)
+    assert info(store, Question(machines=["r-*", rest[0]]))["offline"] == [rest[0]]
 
 
 def test_events_of_some_machines(store: FileStore, fleet: RealFleet) -> None:

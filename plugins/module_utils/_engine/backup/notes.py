@@ -18,7 +18,7 @@ from ..detect.verdict import Decision, decide
 from ..errors import HeartbeatError, LockTimeout
 from ..maintenance import load as load_windows
 from ..metadata import strict_json
-from ..observe import load_fleet, observe
+from ..observe import load_fleet, nobody, observe
 from ..report import incident_dict
 from ..state import Commit, Incident, Window
 from ..stores.base import Received, Scan, Store
@@ -165,7 +165,7 @@ def settle(root: str, fleet: str, head: Head, incident: Incident, now: int) -> L
 def _decision(store: FileStore, ledger: journal.Ledger) -> Decision:
     fleet = load_fleet(store)
     calendar: Calendar = load_windows(store)[0]
-    seen = observe(store, ledger.state, fleet, audit=False, calendar=calendar)
+    seen = observe(store, ledger.state, fleet, asked=nobody, calendar=calendar)
     return decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, fleet.settings, calendar)
 
 

@@ -15,7 +15,6 @@ from .. import documents, journal, look
 from ..clock import NS
 from ..errors import StoreUnavailable
 from ..observe import load_fleet
-from ..observe import look as open_records
 from ..record import Beat
 from ..settings import Settings
 from ..stores.atomic import TEMPORARY
@@ -95,10 +94,9 @@ class Scene:
     @cached_property
     def view(self) -> look.View:
         """Every status as it is at this moment, and every record opened."""
-        found = look.view(self.store)
+        found = look.view(self.store, lambda machine: True)
         if not found.live:
             raise NotChecked("the store cannot be written, so that nobody can ask it for its time")
-        open_records(self.store, found.seen, sorted(found.seen.received))
         return found
 
     @property

@@ -77,7 +77,7 @@ def _begin(store: FileStore, wanted: Wanted, dry_run: bool) -> Dict[str, Any]:
     candidates = sorted({normalise_machine_id(name, "machines") for name in wanted.machines})
     if not candidates:
         raise InvalidSettings("machines is empty: name the machines of the drill; no other is touched")
-    seen = view(store)
+    seen = view(store, set(candidates).__contains__)
     _refuse_incident(seen)
     _refuse_second(store, seen.now)
     if wanted.choose_one:

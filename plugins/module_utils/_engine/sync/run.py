@@ -88,7 +88,7 @@ def check_status(store: Store, machine_id: str, event: str) -> None:
     :raises MachineUnknown: it was never seen.
     :raises MachineNotOffline: or :class:`MachineNotOnline`.
     """
-    lists = view(store).lists
+    lists = view(store, {machine_id}.__contains__).lists
     status = next((status for status, names in lists.items() if machine_id in names), UNKNOWN)
     if status == UNKNOWN:
         raise MachineUnknown(
