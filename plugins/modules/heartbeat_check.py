@@ -130,7 +130,10 @@ newly_offline:
   elements: str
   sample: [web-03]
 transitions:
-  description: The changes of status that this check recorded. The task is changed if there are any.
+  description:
+    - The changes of status that this check recorded.
+    - The task is changed if there are any, and if the check opened, widened or closed an incident or let go of what was
+      held.
   returned: success
   type: list
   elements: dict
@@ -347,7 +350,6 @@ def check(module: AnsibleModule, store: FileStore) -> Dict[str, Any]:
         include_details=params["include_details"],
     )
     changes = [t for t in result["transitions"] if not result["cached"]]
-    result["changed"] = bool(changes)
     result["diff"] = {
         "before": "".join("%s: %s\n" % (t["machine_id"], t["from"]) for t in changes),
         "after": "".join("%s: %s\n" % (t["machine_id"], t["to"]) for t in changes),

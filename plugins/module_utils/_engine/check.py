@@ -106,6 +106,7 @@ def _outcome(
         transitions=decision.transitions,
         notes=notes,
         problems=ledger.problems + seen.problems,
+        changed=bool(decision.transitions or decision.incidents or decision.syncs),
         observation=seen,
         opened=len(seen.seen),
         races=races,

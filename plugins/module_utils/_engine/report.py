@@ -35,6 +35,8 @@ class Outcome:
     notes: Dict[str, Any] = field(default_factory=dict)
     problems: List[Dict[str, object]] = field(default_factory=list)
     cached: bool = False
+    changed: bool = False
+    """Whether it recorded anything that somebody sees: a transition, an incident, an entry."""
     observation: Optional[Observation] = None
     opened: int = 0
     races: int = 0
@@ -75,6 +77,7 @@ def check_result(store: Store, outcome: Outcome, fleet: Fleet, include_details: 
         clock_skew_ms=dict(sorted(outcome.notes.get("skewed", {}).items())),
         checked_at=iso(outcome.checked_at),
         cached=outcome.cached,
+        changed=outcome.changed,
         last_event=outcome.state.event,
         statistics=_statistics(outcome, lists, newly, problems),
     )

@@ -83,7 +83,7 @@ def without_timing(result: dict[str, Any]) -> dict[str, Any]:
     changed = dict(result, statistics=dict(result["statistics"]))
     for key in ("duration_ms", "opened", "races"):
         changed["statistics"].pop(key)
-    return {k: v for k, v in changed.items() if k not in ("cached", "summary")}
+    return {k: v for k, v in changed.items() if k not in ("cached", "changed", "summary")}
 
 
 def test_a_fresh_result_is_returned_again(five: RealFleet) -> None:

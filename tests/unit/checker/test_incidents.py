@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import incidents, look
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import run_check
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreUnavailable
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 from ansible_collections.roosync.heartbeat.tests.unit.checker.scenes import numbered
@@ -151,6 +152,19 @@ def test_documents_are_written_anew_when_nobody_knows_which_are(failed: RealFlee
 def test_a_damaged_document_hides_no_other(failed: RealFleet, content: bytes) -> None:
     (failed.path / "incidents" / "mass-0000.json").write_bytes(content)
     assert [i["incident_id"] for i in info(failed)["incident_history"]] == [incident_id(failed)]
+
+
+def test_what_time_lets_go_is_a_change_once(failed: RealFleet) -> None:
+    """No status changes then, and a play that works on what is pending must hear of it."""
+    failed.beat(*REST)
+    assert failed.check()["changed"] is False
+    with failed.open() as store:
+        manage(store, Request(settings={"hold_timeout": 0}))
+    assert failed.check(dry_run=True)["changed"] is True
+    result = failed.check()
+    assert (result["changed"], result["transitions"], held(result)) == (True, [], [])
+    assert [s["state"] for s in result["pending_syncs"]] == ["pending"] * len(RACK)
+    assert [failed.check()["changed"], failed.check(force=False)["changed"]] == [False, False]
 
 
 # -- released by a person ------------------------------------------------------------------------------------------
