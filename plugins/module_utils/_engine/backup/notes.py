@@ -166,7 +166,7 @@ def _decision(store: FileStore, ledger: journal.Ledger) -> Decision:
     fleet = load_fleet(store)
     calendar: Calendar = load_windows(store)[0]
     seen = observe(store, ledger.state, fleet, asked=nobody, calendar=calendar)
-    return decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, fleet.settings, calendar)
+    return decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, seen.settings, calendar)
 
 
 def _append(store: FileStore, ledger: journal.Ledger, commit: Commit) -> str:
