@@ -19,11 +19,12 @@ from ..errors import BackupNotFound, HeartbeatError, InvalidSettings, RestoreFai
 from ..report import shorten
 from ..settings import Settings
 from ..stores.file import FileStore
-from . import catalogue, machine, notes, swap
+from . import catalogue, machine, notes
 from .archive import Reader
 from .catalogue import Backup
 from .compare import Comparison
 from .members import Head
+from .place import Place
 from .unpack import check_space
 
 
@@ -54,12 +55,13 @@ class Plan:
     diff: Dict[str, Any]
 
 
-def is_for_one(backup: Backup, name: Optional[str]) -> bool:
+def is_for_one(request: Request, name: Optional[str]) -> bool:
     """Whether one machine is restored, as far as names tell."""
-    return name is not None or backup.machine is not None
+    backup = catalogue.parse(*os.path.split(request.backup))
+    return name is not None or (backup is not None and backup.machine is not None)
 
 
-def find(store: FileStore, request: Request, name: Optional[str]) -> Backup:
+def find(store: FileStore, request: Request, name: Optional[str], place: Place) -> Backup:
     """The backup that is asked for.
 
     :raises BackupNotFound: there is none such.
@@ -68,7 +70,14 @@ def find(store: FileStore, request: Request, name: Optional[str]) -> Backup:
     if request.directory is None and not request.backup.startswith("/"):
         try:
             store.connect()
-        except StoreUnavailable:
+        except StoreUnavailable as exc:
+            if place.is_interrupted():
+                raise StoreUnavailable(
+                    "a restore of %s was interrupted, and its backups are out of reach until it is finished: run "
+                    "heartbeat_restore for the whole fleet, without check mode, and create no fleet there"
+                    % place.target,
+                    cause=exc,
+                ) from exc
             # A fleet that is gone, or only its mark: its backups may be there all the same.
             if not os.path.isdir(directory):
                 raise
@@ -124,7 +133,7 @@ def make_plan(store: FileStore, backup: Backup, request: Request, name: Optional
         os.close(fd)
 
 
-def guard(store: FileStore, plan: Plan, request: Request, place: swap.Place) -> None:
+def guard(store: FileStore, plan: Plan, request: Request, place: Place) -> None:
     """What must not be replaced without ``force``: another fleet, and one that is alive and newer than the backup."""
     if plan.machine is None:
         place.check()

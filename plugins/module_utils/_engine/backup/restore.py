@@ -20,7 +20,7 @@ from ..identity import normalise_machine_id
 from ..stores.file import FileStore
 from . import catalogue, machine, notes, swap, writing
 from .archive import Reader
-from .catalogue import Backup
+from .place import Place
 from .plan import Plan, Request, find, guard, is_for_one, make_plan
 from .unpack import Unpacking
 
@@ -38,43 +38,39 @@ def run(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, 
     :raises BackupCorrupt: damaged, or made to do harm; nothing was changed.
     :raises RestoreFailed: it cannot be done, or not without ``force``; the former state stands.
     """
-    place = swap.Place(store)
+    place = Place(store)
     name = None if request.machine_id is None else normalise_machine_id(request.machine_id, "machine_id")
-    backup = find(store, request, name)
     if dry_run:
-        plan = make_plan(store, backup, request, name)
+        plan = make_plan(store, find(store, request, name, place), request, name)
         guard(store, plan, request, place)
         return _result(plan, None, None, [])
-    if is_for_one(backup, name):
-        return _restore(store, place, backup, request, name, None)
+    if is_for_one(request, name):
+        return _restore(store, place, request, name, None)
     place.check()
     with place.locked():
         interrupted = _recover(place)
         store.close()  # what was open may be the former state
-        return _restore(store, place, find(store, request, name), request, name, interrupted)
+        return _restore(store, place, request, name, interrupted)
 
 
-def _recover(place: swap.Place) -> Optional[str]:
+def _recover(place: Place) -> Optional[str]:
     try:
         return swap.recover(place)
     except OSError as exc:
-        raise _failed(exc, place.target) from exc
+        raise _failed(exc, place) from exc
 
 
 def _restore(
-    store: FileStore,
-    place: swap.Place,
-    backup: Backup,
-    request: Request,
-    name: Optional[str],
-    interrupted: Optional[str],
+    store: FileStore, place: Place, request: Request, name: Optional[str], interrupted: Optional[str]
 ) -> Dict[str, Any]:
-    plan = make_plan(store, backup, request, name)
+    plan = make_plan(store, find(store, request, name, place), request, name)
     guard(store, plan, request, place)
     if not plan.changed:
         return dict(_result(plan, None, None, []), interrupted=interrupted)
-    if plan.machine is None and is_for_one(backup, name):
-        raise RestoreFailed("%s is named as a machine's backup and is one of a whole fleet; rename it" % backup.path)
+    if plan.machine is None and is_for_one(request, name):
+        raise RestoreFailed(
+            "%s is named as a machine's backup and is one of a whole fleet; rename it" % plan.backup.path
+        )
     warnings: List[str] = []
     saved = _save(store, plan, request, warnings)
     try:
@@ -84,7 +80,11 @@ def _restore(
         else:
             note = _replace(store, place, plan, request, saved, warnings)
     except OSError as exc:
-        raise _failed(exc, place.target) from exc
+        raise _failed(exc, place) from exc
+    except HeartbeatError as exc:
+        exc.message = place.in_words(exc.message)
+        exc.details.update({key: place.in_words(exc.details[key]) for key in ("path",) if key in exc.details})
+        raise
     return dict(_result(plan, note, saved, warnings, store.location), interrupted=interrupted)
 
 
@@ -129,19 +129,19 @@ def _note(plan: Plan, request: Request, saved: Optional[str], now: int) -> notes
 
 
 def _replace(
-    store: FileStore, place: swap.Place, plan: Plan, request: Request, saved: Optional[str], warnings: List[str]
+    store: FileStore, place: Place, plan: Plan, request: Request, saved: Optional[str], warnings: List[str]
 ) -> notes.Note:
     """Build the new state, then swap. Whatever fails before the swap is thrown away again."""
     swapped = False
     try:
         place.begin()
         _unpack(place, plan, request)
-        with FileStore(place.staging, "new") as new:
+        with FileStore(place.inside, "new") as new:
             now = new.now()
             note = _note(plan, request, saved, now)
             incident = notes.incident_of(plan.head, plan.backup.name, now, None)
             note.incident_id = incident.incident_id
-            note.traces = notes.settle(place.staging, "new", plan.head, incident, now)
+            note.traces = notes.settle(place.inside, "new", plan.head, incident, now)
             new.write(note.name, note.dump())
         swap.link_backups(place)
         place.mark()
@@ -154,11 +154,12 @@ def _replace(
     try:
         swap.tidy_up(place)
     except OSError as exc:  # it is restored all the same
-        warnings.append("%s: what is left of the former state is removed by the next restore" % exc)
+        left = place.in_words(str(exc))
+        warnings.append("%s: what is left of the former state is removed by the next restore" % left)
     return note
 
 
-def _unpack(place: swap.Place, plan: Plan, request: Request) -> None:
+def _unpack(place: Place, plan: Plan, request: Request) -> None:
     """The backup once more, into the new state; it may have changed since it was read."""
     fd = catalogue.open_archive(plan.backup)
     try:
@@ -174,7 +175,7 @@ def _unpack(place: swap.Place, plan: Plan, request: Request) -> None:
         os.close(fd)
 
 
-def _abandon(place: swap.Place) -> None:
+def _abandon(place: Place) -> None:
     """Throw away what was built. A failure here must not hide the first one; the next restore tidies up."""
     try:
         swap.recover(place)
@@ -182,8 +183,9 @@ def _abandon(place: swap.Place) -> None:
         return
 
 
-def _failed(exc: OSError, path: str) -> HeartbeatError:
-    error = error_of(exc, "restore", exc.filename if isinstance(exc.filename, str) else path)
+def _failed(exc: OSError, place: Place) -> HeartbeatError:
+    path = exc.filename if isinstance(exc.filename, str) and exc.filename.startswith("/") else place.target
+    error = error_of(exc, "restore", place.in_words(path))
     if isinstance(error, DiskSpaceLow):
         return DiskSpaceLow(error.message + STANDS, cause=error)
     return RestoreFailed(error.message + STANDS, cause=error)
