@@ -54,12 +54,13 @@ options:
     type: str
   max_age:
     description:
-      - Make no backup if there is one that is younger than this, in seconds.
+      - Make no backup if there is one that is younger than this, in seconds. Backups of what a restore has replaced do
+        not count.
     type: float
   keep:
     description:
       - Keep so many of the newest backups. Those of the whole fleet are counted by themselves, and so are those of each
-        machine.
+        machine, and among each of them those of what a restore has replaced.
       - A backup that is kept by O(keep) or by O(keep_for) stays, and the newest always stays. If neither is given, all
         of them stay.
     type: int
@@ -112,6 +113,7 @@ backup:
     created_at: "2026-01-31T12:00:00.123456Z"
     encrypted: false
     bytes: 3109
+    before_restore: false
     machines: 6
     commit: 17
     files: 29
@@ -130,8 +132,11 @@ removed:
       created_at: "2026-01-24T12:00:00.123456Z"
       encrypted: false
       bytes: 3109
+      before_restore: false
 backups:
-  description: The backups that are there now, newest first.
+  description:
+    - The backups that are there now, newest first.
+    - C(before_restore) says that it is of what a restore has replaced.
   returned: success
   type: list
   elements: dict
@@ -142,6 +147,7 @@ backups:
       created_at: "2026-01-31T12:00:00.123456Z"
       encrypted: false
       bytes: 3109
+      before_restore: false
 error_code:
   description:
     - What went wrong, as a stable code.

@@ -61,6 +61,7 @@ RETURN = r"""
 backups:
   description:
     - The backups, newest first.
+    - C(before_restore) says that it is of what a restore has replaced.
     - C(verified) is null if it was not asked for. C(problem) says what is wrong with one that is not.
     - What is in a backup (C(machines), C(commit), C(files), C(content_bytes), C(sha256), C(reason)) is there if it was
       verified.
@@ -74,6 +75,7 @@ backups:
       created_at: "2026-01-31T12:00:00.123456Z"
       encrypted: false
       bytes: 3109
+      before_restore: false
       verified: true
       problem: null
       machines: 6

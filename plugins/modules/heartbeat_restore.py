@@ -45,6 +45,8 @@ options:
       - The backup to restore. A name, an absolute path, or V(latest) for the newest one of the whole fleet, which is
         the default.
       - With O(machine_id), V(latest) is the newest one of that machine, or else of the whole fleet.
+      - V(latest) is never a backup of what a restore has replaced. Those have C(.before-restore) in their name, and are
+        restored by it.
     type: str
   snapshot:
     description:
@@ -171,6 +173,7 @@ backup:
     created_at: "2026-01-31T12:00:00.123456Z"
     encrypted: false
     bytes: 3109
+    before_restore: false
     machines: 6
     commit: 17
     files: 29
@@ -193,7 +196,7 @@ replaced_backup:
     - Null if nothing was there, nothing was changed, or O(safety_backup=false).
   returned: success
   type: raw
-  sample: /var/backups/heartbeat/default@20260131T130000.123456Z.tar.gz
+  sample: /var/backups/heartbeat/default@20260131T130000.123456Z.before-restore.tar.gz
 report:
   description: The document of this restore. Null if nothing was changed.
   returned: success

@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import journal
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import catalogue, restore, swap, writing
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup.place import Place
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import HeartbeatError
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.backup.dying import (
@@ -67,21 +68,31 @@ def test_making_a_backup(small: Scene, how: str) -> None:
     assert set(endings) <= endings_of(how), endings
 
 
-FLEETS = {"over a fleet": (True, True), "over a fleet by two renames": (True, False), "into nothing": (False, True)}
+FLEETS = {
+    "over a fleet": (True, True, False),
+    "over a fleet by two renames": (True, False, False),
+    "into nothing": (False, True, False),
+    "over a fleet with its backups": (True, True, True),
+    "over a fleet with its backups by two renames": (True, False, True),
+}
 # What system calls fail with besides a full disk makes no difference to where the swap stands: once is enough.
 CASES = [(name, how) for name in FLEETS for how in WAYS if name == "over a fleet" or how in WAYS[:3]]
 
 
 @pytest.mark.parametrize(("name", "how"), CASES)
 def test_restoring_a_fleet(small: Scene, folder: Path, name: str, how: str) -> None:
-    """After each death: what agents and checkers find is the former state or the new one, and the next run gets on."""
-    there, exchange = FLEETS[name]
-    backup = small.backup()["backup"]["location"]
+    """After each death: what agents and checkers find is the former state or the new one, and the next run gets on.
+
+    With its backups in the fleet itself the newest one is restored, as somebody does who gives no options.
+    """
+    there, exchange, inside = FLEETS[name]
+    made = small.backup(directory=None if inside else str(small.backups))["backup"]
     new_state = looks(small.path)
     small.real.beat("m3", age=300)
     small.real.check()
     (small.path / "last_check.json").unlink()
-    small.backup(directory=None)
+    if not inside:
+        small.backup(directory=None)
     former = looks(small.path)
     root = folder / "live"
     steps: List[int] = []
@@ -97,12 +108,16 @@ def test_restoring_a_fleet(small: Scene, folder: Path, name: str, how: str) -> N
         else:
             root.mkdir()
 
+    def request(directory: Path) -> restore.Request:
+        if inside:
+            return restore.Request(force=True)
+        return restore.Request(backup=made["location"], directory=str(directory), force=True)
+
     def work() -> None:
         if not exchange:
             swap.exchange = lambda one, other: False
         with FileStore(str(root), "default") as store:
-            request = restore.Request(backup=backup, directory=str(small.backups / "safety"), force=True)
-            restore.run(store, request)
+            restore.run(store, request(small.backups / "safety"))
 
     for step, ended in every_step(work, how, prepare):
         steps.append(step)
@@ -112,11 +127,14 @@ def test_restoring_a_fleet(small: Scene, folder: Path, name: str, how: str) -> N
         if failed(ended):
             assert state == before, step
         with FileStore(str(root), "default") as store:
-            done = restore.run(store, restore.Request(backup=backup, force=True, directory=str(small.backups)))
+            done = restore.run(store, request(small.backups))
         assert done["interrupted"] in (None, swap.FINISHED, swap.UNDONE)
+        assert done["backup"]["name"] == made["name"]
         assert which(root / "default", former, new_state) == "new", step
         assert not list(root.glob(".*")), step
-        if there:
+        if inside:
+            assert made["name"] in os.listdir(root / "default" / "backups"), "no backup is lost"
+        elif there:
             assert len(os.listdir(root / "default" / "backups")) == 1, "no backup is lost"
     say("restore, %s, %s" % (how, stood), steps, endings)
     assert len(steps) > 100
@@ -125,6 +143,24 @@ def test_restoring_a_fleet(small: Scene, folder: Path, name: str, how: str) -> N
     # Between two renames there is a moment without a fleet, where nobody writes anything; an exchange has none.
     assert set(stood) - {before, "new"} == ({"gone"} if there and not exchange and how not in ERRORS else set()), stood
     assert set(endings) <= endings_of(how), endings
+
+
+def test_between_two_renames_nobody_is_sent_to_make_a_fleet(small: Scene) -> None:
+    """Neither in check mode nor for one machine; the next restore of the fleet puts an end to it."""
+    made = small.backup(directory=None)["backup"]
+    with small.open() as store:
+        place = Place(store)
+    place.begin()
+    os.rename(place.target, place.old)
+    place.release()
+    before = looks(small.real.root)
+    for options in ({"dry_run": True}, {"machine_id": "m1"}):
+        with pytest.raises(HeartbeatError, match=r"interrupted.* run heartbeat_restore for the whole fleet") as refused:
+            small.restore(directory=None, **options)  # type: ignore[arg-type]
+        assert refused.value.error_code == "STORE_UNAVAILABLE"
+    assert looks(small.real.root) == before
+    done = small.restore(directory=None)
+    assert (done["interrupted"], done["changed"], done["backup"]["name"]) == (swap.UNDONE, False, made["name"])
 
 
 def which(path: Path, former: Any, new: Any) -> str:
@@ -213,7 +249,7 @@ def test_another_fleet_in_the_gap(small: Scene) -> None:
     """Somebody made a new fleet after a restore had set the former one aside: nobody's work is thrown away."""
     backup = small.backup()["backup"]["location"]
     with small.open() as store:
-        place = swap.Place(store)
+        place = Place(store)
     place.begin()
     os.rename(place.target, place.old)
     RealFleet(small.real.root)

@@ -68,6 +68,43 @@ def test_a_second_restore_changes_nothing(scene: Scene) -> None:
     assert scene.looks() == before
 
 
+def test_latest_is_not_what_a_restore_has_replaced(scene: Scene) -> None:
+    """Run twice, or followed by one of a machine: nothing of what was restored is undone."""
+    made = scene.backup()["backup"]
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    scene.real.beat("web-03", age=300)
+    first = scene.restore(force=True)
+    assert first["replaced_backup"].endswith(".before-restore.tar.gz")
+    second = scene.restore(force=True)
+    assert (second["changed"], second["backup"]["name"]) == (False, made["name"])
+    third = scene.restore(force=True, machine_id="web-02")
+    assert (third["changed"], third["backup"]["name"]) == (False, made["name"])
+    assert (scene.path / "heartbeats" / "web-02.json").exists()
+
+
+def test_a_machine_restored_twice_from_latest(scene: Scene) -> None:
+    scene.backup(machine_id="web-03")
+    scene.real.beat("web-03", age=300)
+    assert scene.restore(machine_id="web-03")["changed"]
+    assert not scene.restore(machine_id="web-03")["changed"]
+
+
+def test_what_restores_have_replaced_counts_by_itself(scene: Scene) -> None:
+    """They make no backup needless, and push none out."""
+    made = scene.backup()["backup"]
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    replaced = os.path.basename(scene.restore()["replaced_backup"])
+    pruned = scene.backup(max_age=3600, keep=1)
+    assert (pruned["changed"], pruned["backup"]["name"]) == (False, made["name"])
+    assert {b["name"]: b["before_restore"] for b in pruned["backups"]} == {made["name"]: False, replaced: True}
+    (scene.backups / made["name"]).unlink()
+    with pytest.raises(
+        BackupNotFound, match=r"but of what restores have replaced .*%s, to be restored by name" % replaced
+    ):
+        scene.restore()
+    assert scene.backup(max_age=3600)["changed"]
+
+
 def test_check_mode_says_what_is_then_done_and_writes_nothing(scene: Scene) -> None:
     scene.backup()
     (scene.path / "heartbeats" / "web-02.json").unlink()

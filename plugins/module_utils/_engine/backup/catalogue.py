@@ -4,7 +4,8 @@
 """The backups in a directory: their names, what is known of each, which of them may go, and verifying them.
 
 ``<fleet>@<time>.tar.gz`` is a backup of a whole fleet, ``<fleet>@<machine>@<time>.tar.gz`` one of a machine; ``.age``
-at the end says that it is encrypted. The time is the store's, and names sort by it.
+at the end says that it is encrypted. The time is the store's, and names sort by it. ``.before-restore`` behind the time
+is of what a restore was about to replace: nobody wants that back who asks for the newest, so it counts by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from ..clock import iso, parse_iso
 from ..errors import BackupCorrupt, BackupNotFound, HeartbeatError, InvalidSettings, from_os_error
@@ -25,12 +26,13 @@ from .members import Head
 
 SUFFIX = ".tar.gz"
 ENCRYPTED = ".age"
+BEFORE_RESTORE = ".before-restore"
 FOLDER = "backups"
 LATEST = "latest"
 PARTIAL = ".tmp-backup-"
 _NAME = re.compile(
     r"(?P<fleet>[a-z0-9][a-z0-9._-]{0,63})@(?:(?P<machine>[a-z0-9._~-]{1,120})@)?"
-    r"(?P<stamp>\d{8}T\d{6}\.\d{6}Z)\.tar\.gz(?P<age>\.age)?"
+    r"(?P<stamp>\d{8}T\d{6}\.\d{6}Z)(?P<before>\.before-restore)?\.tar\.gz(?P<age>\.age)?"
 )
 _LONGEST_MACHINE = 100
 
@@ -46,6 +48,8 @@ class Backup:
     at: int
     encrypted: bool
     bytes: int = 0
+    before_restore: bool = False
+    """Whether it is of what a restore was about to replace."""
 
     @property
     def path(self) -> str:
@@ -59,6 +63,7 @@ class Backup:
             "created_at": iso(self.at),
             "encrypted": self.encrypted,
             "bytes": self.bytes,
+            "before_restore": self.before_restore,
         }
 
 
@@ -81,11 +86,15 @@ def _short(machine: str) -> str:
     return "%s~%s" % (machine[:80], hashlib.sha256(machine.encode()).hexdigest()[:16])
 
 
-def name_of(fleet: str, machine: Optional[str], at: int, encrypted: bool) -> str:
-    """The name of a new backup."""
-    stamp = iso(at).replace("-", "").replace(":", "")
+def new(directory: str, fleet: str, machine: Optional[str], at: int, encrypted: bool, before: bool = False) -> Backup:
+    """A new backup, by its name.
+
+    :param before: it is of what a restore is about to replace.
+    """
+    stamp = iso(at).replace("-", "").replace(":", "") + (BEFORE_RESTORE if before else "")
     middle = "" if machine is None else _short(machine) + "@"
-    return "%s@%s%s%s%s" % (fleet, middle, stamp, SUFFIX, ENCRYPTED if encrypted else "")
+    name = "%s@%s%s%s%s" % (fleet, middle, stamp, SUFFIX, ENCRYPTED if encrypted else "")
+    return Backup(directory, name, fleet, machine, at, encrypted, before_restore=before)
 
 
 def parse(directory: str, name: str, size: int = 0) -> Optional[Backup]:
@@ -98,7 +107,8 @@ def parse(directory: str, name: str, size: int = 0) -> Optional[Backup]:
         at = parse_iso("%s-%s-%sT%s:%s:%s" % (stamp[:4], stamp[4:6], stamp[6:8], stamp[9:11], stamp[11:13], stamp[13:]))
     except ValueError:
         return None
-    return Backup(directory, name, found["fleet"], found["machine"], at, found["age"] is not None, size)
+    encrypted, before = found["age"] is not None, found["before"] is not None
+    return Backup(directory, name, found["fleet"], found["machine"], at, encrypted, size, before)
 
 
 def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[Backup]:
@@ -125,15 +135,18 @@ def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[
 def find(directory: str, fleet: str, name: str, machine: Optional[str] = None) -> Backup:
     """The backup that is asked for.
 
-    :param name: its name, its path, or ``latest``: the newest of the whole fleet (with ``machine``, of that machine).
+    :param name: its name, its path, or ``latest``: the newest of the whole fleet (with ``machine``, of that machine),
+        other than of what a restore has replaced.
     :raises BackupNotFound: there is none such.
     """
     if name == LATEST:
         there = [b for b in found_in(directory, fleet, machine) if machine or b.machine is None]
-        if there:
-            return there[0]
-        what = "no backup of %s" % (machine or "the fleet " + fleet)
-        raise BackupNotFound("%s in %s: make one with heartbeat_backup" % (what, directory), path=directory)
+        made = [b for b in there if not b.before_restore]
+        if made:
+            return made[0]
+        what = "no backup of %s in %s" % (machine or "the fleet " + fleet, directory)
+        what += " but of what restores have replaced (%s, to be restored by name)" % there[0].name if there else ""
+        raise BackupNotFound(what + ": make one with heartbeat_backup", path=directory)
     if "\0" in name or not name:
         raise InvalidSettings("backup: give a name, an absolute path, or latest")
     path = name if name.startswith("/") else os.path.join(directory, name)
@@ -219,14 +232,16 @@ def named(exc: HeartbeatError, backup: Backup) -> HeartbeatError:
 def dispensable(backups: List[Backup], now: int, keep: Optional[int], keep_for: Optional[int]) -> List[Backup]:
     """Those that may go: neither among the newest ``keep``, nor younger than ``keep_for`` nanoseconds.
 
-    Each machine's backups, and those of the whole fleet, are counted by themselves. The newest of each always stays.
+    Each machine's backups, and those of the whole fleet, are counted by themselves, and among them those of what a
+    restore has replaced. The newest of each always stays.
     """
     if keep is None and keep_for is None:
         return []
     going: List[Backup] = []
-    counted: Dict[Optional[str], int] = {}
+    counted: Dict[Tuple[Optional[str], bool], int] = {}
     for backup in sorted(backups, key=lambda b: (b.at, b.name), reverse=True):
-        number = counted[backup.machine] = counted.get(backup.machine, 0) + 1
+        kind = backup.machine, backup.before_restore
+        number = counted[kind] = counted.get(kind, 0) + 1
         young = keep_for is not None and now - backup.at < keep_for
         if number > max(1, keep or 0) and not young:
             going.append(backup)

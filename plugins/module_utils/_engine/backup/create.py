@@ -52,8 +52,8 @@ def run(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, 
         if fresh is None:
             _check_machine(store, machine)
             if dry_run:
-                name = catalogue.name_of(store.fleet, machine, now, request.passphrase is not None)
-                shown = Backup(directory, name, store.fleet, machine, now, request.passphrase is not None).as_dict()
+                made = catalogue.new(directory, store.fleet, machine, now, request.passphrase is not None)
+                shown = made.as_dict()
             else:
                 order = writing.Order(machine, request.passphrase, request.verify)
                 shown, warnings = writing.write(store, directory, order, now)
@@ -85,7 +85,8 @@ def _young_enough(directory: str, fleet: str, machine: Optional[str], request: R
     if request.max_age is None:
         return None
     there = catalogue.found_in(directory, fleet, machine)
-    young = [b for b in there if (machine or b.machine is None) and 0 <= now - b.at < to_ns(request.max_age or 0.0)]
+    made = [b for b in there if (machine or b.machine is None) and not b.before_restore]
+    young = [b for b in made if 0 <= now - b.at < to_ns(request.max_age or 0.0)]
     wanted = request.passphrase is not None
     return next((b for b in young if b.encrypted == wanted), None)
 

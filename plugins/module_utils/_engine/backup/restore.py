@@ -98,6 +98,7 @@ def _save(store: FileStore, plan: Plan, request: Request, warnings: List[str]) -
         passphrase=request.passphrase,
         reason="before the restore of " + plan.backup.name,
         strict=plan.machine is not None,
+        before_restore=True,
     )
     try:
         now = store.now()

@@ -14,7 +14,7 @@ import json
 import os
 import stat
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from tempfile import SpooledTemporaryFile
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -46,6 +46,7 @@ class Order:
 
     :param machine: of this machine only; of the whole fleet, if None.
     :param strict: fail for a file that cannot be read, rather than leave it out.
+    :param before_restore: it is of what a restore is about to replace.
     """
 
     machine: Optional[str] = None
@@ -53,6 +54,7 @@ class Order:
     verify: bool = True
     reason: str = ""
     strict: bool = True
+    before_restore: bool = False
 
 
 def prepare(directory: str, own: bool) -> None:
@@ -83,7 +85,10 @@ def write(store: FileStore, directory: str, order: Order, now: int) -> Tuple[Dic
     """
     prepare(directory, directory == os.path.join(store.location, FOLDER))
     temporary = "%s%d-%s" % (catalogue.PARTIAL, os.getpid(), os.urandom(6).hex())
-    partial = Backup(directory, temporary, store.fleet, order.machine, now, order.passphrase is not None)
+    named = catalogue.new(
+        directory, store.fleet, order.machine, now, order.passphrase is not None, order.before_restore
+    )
+    partial = replace(named, name=temporary)
     try:
         fd = os.open(partial.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         try:
@@ -186,7 +191,10 @@ def _publish(fd: int, partial: Backup) -> Backup:
     dir_fd = os.open(partial.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         while True:
-            name = catalogue.name_of(partial.fleet, partial.machine, at, partial.encrypted)
+            named = catalogue.new(
+                partial.directory, partial.fleet, partial.machine, at, partial.encrypted, partial.before_restore
+            )
+            name = named.name
             try:
                 os.link(partial.name, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd, follow_symlinks=False)
                 discard(dir_fd, partial.name)
@@ -201,7 +209,7 @@ def _publish(fd: int, partial: Backup) -> Backup:
         sync_directory(dir_fd)
     finally:
         os.close(dir_fd)
-    return Backup(partial.directory, name, partial.fleet, partial.machine, at, partial.encrypted, os.fstat(fd).st_size)
+    return replace(named, bytes=os.fstat(fd).st_size)
 
 
 def _discard(path: str) -> None:
