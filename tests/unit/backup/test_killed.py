@@ -8,6 +8,7 @@ Each attempt is a process of its own, a fork of this one, whose n-th changing ca
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import j
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import catalogue, restore, swap, writing
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup.place import Place
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import HeartbeatError
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.backup.dying import (
     ERRORS,
@@ -181,9 +183,14 @@ def which(path: Path, former: Any, new: Any) -> str:
 
 @pytest.mark.parametrize("how", WAYS)
 def test_restoring_a_machine(small: Scene, folder: Path, how: str) -> None:
-    backup = small.backup()["backup"]["location"]
+    """With the record there, all of it is there: the machine is expected again, and there is a document of it."""
+    with small.open() as store:
+        manage(store, Request(expect=["m1"]))
+    backup = small.backup(machine_id="m1")["backup"]["location"]
     record = small.real.record("m1")
     wanted = (record.read_bytes(), record.stat().st_mtime_ns)
+    with small.open() as store:
+        manage(store, Request(forget=["m1"]))
     small.real.beat("m1", age=300)
     former = (record.read_bytes(), record.stat().st_mtime_ns)
     root = folder / "live"
@@ -206,6 +213,8 @@ def test_restoring_a_machine(small: Scene, folder: Path, how: str) -> None:
         assert found in (former, wanted), (step, ended)
         work()
         assert (live.read_bytes(), live.stat().st_mtime_ns) == wanted
+        assert json.loads((root / "default" / "fleet.json").read_bytes())["expected"] == ["m1"], (step, ended)
+        assert len(list((root / "default" / "reports").glob("restore-*.json"))) >= 1, (step, ended)
     say("restore of a machine, " + how, steps, endings)
     assert len(steps) > 20
     assert set(endings) <= endings_of(how), endings

@@ -257,6 +257,19 @@ def test_a_machine_that_was_expected_is_expected_again(scene: Scene) -> None:
     assert "web-01" in json.loads((scene.path / "fleet.json").read_text())["expected"]
 
 
+def test_that_a_machine_is_expected_is_a_difference(scene: Scene) -> None:
+    """Also of one whose record is there already, and from a backup of the whole fleet."""
+    scene.backup()
+    document = json.loads((scene.path / "fleet.json").read_text())
+    document["expected"].remove("web-01")
+    (scene.path / "fleet.json").write_text(json.dumps(document))
+    done = scene.restore(machine_id="web-01")
+    assert done["diff"] == {"before": {"expected": False}, "after": {"expected": True}}
+    assert "web-01" in json.loads((scene.path / "fleet.json").read_text())["expected"]
+    assert Path(done["report"]).exists()
+    assert not scene.restore(machine_id="web-01")["changed"]
+
+
 def test_a_machine_that_is_alive_is_not_replaced(scene: Scene) -> None:
     scene.backup(machine_id="web-01")
     scene.real.beat("web-01")

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 from ..clock import iso
 from ..detect.ages import LimitsOf, same_arrival
+from ..documents import parse_fleet
 from ..errors import HeartbeatError, MachineUnknown, RestoreFailed, from_os_error
+from ..fleet import Request, manage
 from ..observe import load_fleet
 from ..record import decode, file_name
 from ..settings import Settings
@@ -23,9 +25,12 @@ from .members import Head
 from .unpack import TIME_TOLERANCE
 
 
-def put_record(store: FileStore, machine: str, data: bytes, received_at: int) -> None:
+def put_record(
+    store: FileStore, machine: str, data: bytes, received_at: int, first: Callable[[], None] = lambda: None
+) -> None:
     """Put a record in place by one rename; at no moment is it there with another time than ``received_at``.
 
+    :param first: what has to be done before; it is called when nothing but the rename is left.
     :raises RestoreFailed: the file system does not keep times.
     """
     name = file_name(machine)
@@ -41,6 +46,7 @@ def put_record(store: FileStore, machine: str, data: bytes, received_at: int) ->
                     "nothing was written for %s" % machine,
                     machine_id=machine,
                 )
+            first()
             os.rename(temporary, name, src_dir_fd=fd, dst_dir_fd=fd)
         except BaseException:
             atomic.discard(fd, temporary)
@@ -50,8 +56,10 @@ def put_record(store: FileStore, machine: str, data: bytes, received_at: int) ->
         raise from_os_error(exc, "write a heartbeat", os.path.join(store.location, "heartbeats", name)) from exc
 
 
-def compare(store: FileStore, machine: str, comparison: Comparison, backup: Backup) -> Tuple[bool, Dict[str, Any]]:
-    """Whether the machine's record differs from the one in the backup, and how.
+def compare(
+    store: FileStore, machine: str, comparison: Comparison, backup: Backup, head: Head
+) -> Tuple[bool, Dict[str, Any]]:
+    """Whether the machine differs from what the backup has of it, and how: its record, and that it is expected.
 
     :raises MachineUnknown: it is not in the backup.
     :raises RestoreFailed: its record in the backup is no use.
@@ -71,13 +79,26 @@ def compare(store: FileStore, machine: str, comparison: Comparison, backup: Back
             % (machine, backup.path, exc.details.get("reason")),
             machine_id=machine,
         ) from exc
-    current = store.read_beat(machine)
     before: Dict[str, Any] = {}
-    if current is not None:
-        if current.data == data and same_arrival(current.received_at, received_at):
-            return False, {"before": {}, "after": {}}
-        before = {"last_heartbeat": iso(current.received_at), "bytes": len(current.data)}
-    return True, {"before": before, "after": {"last_heartbeat": iso(received_at), "bytes": len(data)}}
+    after: Dict[str, Any] = {}
+    current = store.read_beat(machine)
+    if current is None or current.data != data or not same_arrival(current.received_at, received_at):
+        after = {"last_heartbeat": iso(received_at), "bytes": len(data)}
+        if current is not None:
+            before = {"last_heartbeat": iso(current.received_at), "bytes": len(current.data)}
+    if _was_expected(machine, comparison, head) and machine not in load_fleet(store).expected:
+        before["expected"], after["expected"] = False, True
+    return bool(after), {"before": before, "after": after}
+
+
+def _was_expected(machine: str, comparison: Comparison, head: Head) -> bool:
+    """Whether a machine was expected when it was backed up, alone or with its fleet."""
+    if head.machine_id is not None:
+        return head.expected
+    try:
+        return machine in parse_fleet(comparison.fleet_file, "fleet.json").expected
+    except HeartbeatError:
+        return False  # a fleet that nobody can use expects nobody
 
 
 def guard(store: FileStore, machine: str, comparison: Comparison) -> None:
@@ -98,16 +119,20 @@ def guard(store: FileStore, machine: str, comparison: Comparison) -> None:
 
 
 def put_back(store: FileStore, machine: str, comparison: Comparison, note: notes.Note, head: Head) -> notes.Note:
-    """Put the record in its place, expect the machine again if it was expected, and leave a note."""
-    data, received_at = comparison.record or (b"", 0)
-    put_record(store, machine, data, received_at)
-    if head.expected:
-        from ..fleet import Request, manage
+    """Expect the machine again if it was expected, leave a note, and put the record in its place.
 
-        manage(store, Request(expect=[machine]))
-    incident = notes.incident_of(head, os.path.basename(note.backup), store.now(), machine)
-    note.incident_id = incident.incident_id
-    notes.record(store, incident)
-    note.traces = [notes.write_incident(store, incident)]
-    store.write(note.name, note.dump())
+    The record comes last: with it there, the next restore has nothing to do, so the rest must be there too.
+    """
+    data, received_at = comparison.record or (b"", 0)
+
+    def first() -> None:
+        if _was_expected(machine, comparison, head):
+            manage(store, Request(expect=[machine]))
+        incident = notes.incident_of(head, os.path.basename(note.backup), store.now(), machine)
+        note.incident_id = incident.incident_id
+        notes.record(store, incident)
+        note.traces = [notes.write_incident(store, incident)]
+        store.write(note.name, note.dump())
+
+    put_record(store, machine, data, received_at, first)
     return note

@@ -118,7 +118,7 @@ def make_plan(store: FileStore, backup: Backup, request: Request, name: Optional
             changed = bool(location is None or comparison.changed or comparison.added or removed)
             diff = comparison.diff(traces)
         else:
-            changed, diff = machine.compare(store, single, comparison, backup)
+            changed, diff = machine.compare(store, single, comparison, backup, reader.head)
         held = catalogue.contents(reader.head, reader)
         if single is None and changed:
             check_space(os.path.dirname(os.path.realpath(store.location)), reader)
