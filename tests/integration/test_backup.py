@@ -96,3 +96,18 @@ def test_the_playbooks(ansible: Ansible, tmp_path: Path) -> None:
     assert (done.rc, done.complaints) == (0, []), done.output
     assert done.task("Restore").changed
     assert (store / "default" / "heartbeats" / "web-01.json").exists()
+
+
+def test_an_empty_passphrase_is_an_error(ansible: Ansible, tmp_path: Path) -> None:
+    """Whoever gives the variable wants an archive that nobody can read; an empty one is a secret that was not found."""
+    store, backups = tmp_path / "store", tmp_path / "backups"
+    prepare(store, START)
+    variables = {
+        "heartbeat_store": str(store),
+        "heartbeat_backup_directory": str(backups),
+        "heartbeat_backup_passphrase": "",
+    }
+    made = ansible.play(CHECKOUT / "playbooks" / "backup.yml", variables=variables)
+    assert made.rc == 2
+    assert "passphrase" in made.output
+    assert list(backups.glob("*.tar.gz*")) == []
