@@ -99,6 +99,17 @@ HOSTILE: Dict[str, Callable[[], Forger]] = {
     "a header that is no list": lambda: member("logs/x", row='{"path":"logs/x"}'),
     "a head of a later format": lambda: Forger(format=2).folders(),
     "a head without a time": lambda: Forger(created_at="now").folders(),
+    "a head of no time": lambda: Forger(created_at=10**30).folders(),
+    "a head of before all time": lambda: Forger(created_at=-1).folders(),
+    "a head with an impossible commit": lambda: Forger(commit=10**40).folders(),
+    "a head with too many machines": lambda: Forger(machines=10**40).folders(),
+    "a commit that no journal comes to": lambda: Forger().folders("journal").add("journal/%020d.json" % (10**19)),
+    "a commit far beyond the others": lambda: (
+        Forger()
+        .folders("journal", "journal/archive")
+        .add("journal/archive/%020d.json" % 7)
+        .add("journal/%020d.json" % (1 << 30))
+    ),
     "a head with an impossible machine": lambda: Forger(machine_id="../x").folders(),
 }
 
@@ -139,6 +150,17 @@ def test_another_manifest_and_another_end(tmp_path: Path, manifest: Any, tail: A
     path = forged.finish(tmp_path / "evil.tar.gz", manifest, bytes(1024) if tail is None else tail)
     with pytest.raises(BackupCorrupt):
         catalogue.verify(catalogue.find("/", "default", str(path)), None)
+
+
+def test_a_file_far_beyond_the_journal_spoils_no_backup(scene: Scene) -> None:
+    """Anybody who may write there can leave one; a backup that had it would be refused."""
+    stray = scene.path / "journal" / ("%020d.json" % (10**19))
+    stray.touch()
+    made = scene.backup()
+    assert made["warnings"] == [
+        "left out of the backup: journal/%s: a number that the journal cannot have come to" % stray.name
+    ]
+    assert scene.restore()["backup"]["commit"] == made["backup"]["commit"] < 100
 
 
 def test_modes_and_owners_from_outside_do_no_harm(scene: Scene) -> None:

@@ -18,7 +18,20 @@ from ..stores.atomic import write_all
 from . import tarball
 from .crypt import INTRO, Decryptor, Encryptor, Source
 from .gzipped import PIECE, GzipSink, GzipSource
-from .members import DIRECTORY, FILE, HEAD, MANIFEST, MAX_HEAD, Head, Key, Member, key, load_head
+from .members import (
+    DIRECTORY,
+    FILE,
+    HEAD,
+    MANIFEST,
+    MAX_HEAD,
+    Head,
+    Key,
+    Member,
+    commit_number,
+    is_too_far,
+    key,
+    load_head,
+)
 
 _GATHER = 1 << 18
 
@@ -109,6 +122,7 @@ class Reader:
         self._held = bytearray()
         self._lines = hashlib.sha256()
         self._last: Optional[Key] = None
+        self._commit = 0
         self._folders: Set[str] = set()
         self.files = self.folders = self.bytes = 0
         self.head = self._read_head()
@@ -151,6 +165,11 @@ class Reader:
                 "it is refused: %s comes twice, or out of order" % (member.path or "the first directory")
             )
         self._last = place
+        number = commit_number(member.path)
+        if number is not None:
+            if is_too_far(number, self._commit):
+                raise BackupCorrupt("it is refused: no journal comes to the number of %s" % member.path)
+            self._commit = number
         parent = member.path.rpartition("/")[0]
         if member.path and parent not in self._folders:
             raise BackupCorrupt("it is refused: %s lies in no directory of its own" % member.path)

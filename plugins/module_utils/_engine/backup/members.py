@@ -32,6 +32,11 @@ LEFT_OUT = ("backups", "locks")
 LONGEST_PATH = 1000
 DEEPEST = 16
 MAX_HEAD = 1 << 16
+MAX_TIME = 1 << 63
+MAX_COMMIT = 10**20
+FARTHEST = 1 << 20
+"""How many commits may be missing in a row. A file under a number far beyond the others is none of the journal: whoever
+looks for what comes before it looks for ever."""
 MAX_ENTRY = 16_384
 _UNFIT = re.compile("[\0-\x1f\x7f\ud800-\udfff\\\\]")
 _NUMBERED = re.compile(r"journal/(?:archive/)?(\d{20}\.json)")
@@ -82,7 +87,7 @@ def member_of(text: str) -> Member:
         raise BackupCorrupt("it is refused: %s is neither a file nor a directory" % found.path)
     numbers = (found.mode, found.uid, found.gid, found.size)
     sane = all(n >= 0 for n in numbers) and found.mode <= 0o7777 and max(found.uid, found.gid) < 1 << 32
-    if not sane or abs(found.mtime_ns) >= 1 << 63 or len(found.owner) + len(found.group) > 500:
+    if not sane or abs(found.mtime_ns) >= MAX_TIME or len(found.owner) + len(found.group) > 500:
         raise BackupCorrupt("it is damaged: the header of %s has impossible values" % found.path)
     if found.size > most_bytes(found.path) or (found.kind == DIRECTORY and found.size):
         raise BackupCorrupt("it is refused: %s is larger than it can be (%d bytes)" % (found.path, found.size))
@@ -104,6 +109,17 @@ def most_bytes(path: str) -> int:
     if path.startswith("heartbeats/"):
         return 2 * MAX_RECORD_BYTES
     return 1 << 62 if path.startswith(PACKS + "/") else MAX_DOCUMENT_BYTES
+
+
+def commit_number(path: str) -> Optional[int]:
+    """The number of a commit of the journal, or None for another file."""
+    numbered = _NUMBERED.fullmatch(path)
+    return int(numbered.group(1)[:20]) if numbered else None
+
+
+def is_too_far(number: int, before: int) -> bool:
+    """Whether a commit has a number that the journal cannot have come to, after one with the number ``before``."""
+    return number - before > FARTHEST
 
 
 def key(path: str, kind: str = FILE) -> Key:
@@ -159,6 +175,9 @@ def load_head(data: bytes) -> Head:
         found: Head = documents._adapter(Head).validate_json(data)
     except ValueError as exc:
         raise BackupCorrupt("it is damaged: its head cannot be used (%s)" % documents._explain(exc)) from exc
+    numbers = ((found.created_at, MAX_TIME), (found.commit, MAX_COMMIT), (found.machines, MAX_TIME))
+    if not all(0 <= number < limit for number, limit in numbers):
+        raise BackupCorrupt("it is damaged: its head has impossible values")
     if found.machine_id is not None and not is_machine_id(found.machine_id):
         raise BackupCorrupt("it is damaged: its head names an impossible machine")
     return found

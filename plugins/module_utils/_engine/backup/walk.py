@@ -27,7 +27,7 @@ from ..stores.atomic import TEMPORARY
 from ..stores.base import printable
 from .crypt import Source
 from .gzipped import PIECE
-from .members import DIRECTORY, FILE, HEAD, LEFT_OUT, MANIFEST, PACKS, Member, is_safe, key, most_bytes
+from .members import DIRECTORY, FILE, HEAD, LEFT_OUT, MANIFEST, PACKS, Member, is_safe, is_too_far, key, most_bytes
 
 MARK = ".restore"
 """The file that marks a fleet as put in place by a restore that has still to tidy up."""
@@ -137,7 +137,12 @@ class Tree:
                     found[name] = path
                 else:
                     others.append(path)
-        numbers = sorted(int(name[:20]) for name in found)
+        numbers: List[int] = []
+        for name in sorted(found):
+            if is_too_far(int(name[:20]), numbers[-1] if numbers else 0):
+                self.skipped.append("%s: a number that the journal cannot have come to" % found.pop(name))
+            else:
+                numbers.append(int(name[:20]))
         self.newest_commit = numbers[-1] if numbers else 0
         for number in _gaps(numbers):  # a listing may miss what is added while it is made; an open does not
             found["%020d.json" % number] = "journal/%020d.json" % number
