@@ -15,6 +15,7 @@ from .clock import iso, to_ns
 from .errors import HeartbeatError, IdentityConflict
 from .identity import is_machine_id
 from .metadata import strict_json
+from .record import MAX_REPLACED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,15 +29,47 @@ FOLDER = "conflicts"
 MAX_SHOWN = 100
 
 
-def conflict_error(first: Beat, received_at: int) -> IdentityConflict:
+def run_of(beat: Beat) -> str:
+    """What tells apart two hosts of one fingerprint, or of none: each boots by itself."""
+    return "%s:%s" % (beat.boot_id, beat.instance)
+
+
+def both_alive(previous: Beat, beat: Beat) -> bool:
+    """Whether the host of the beat in place and the one that asks for it must both be alive.
+
+    A boot that has ended never comes back. One return may be a host whose memory was restored from a snapshot; but of
+    two hosts that beat in turn, each returns after the other, within a few beats.
+    """
+    return run_of(previous) in previous.replaced and run_of(beat) in previous.replaced
+
+
+def replaced_by(sequence: int, previous: Beat, alive: bool) -> Dict[str, int]:
+    """The runs that were replaced within the last beats, now that a beat of another run has come.
+
+    :param sequence: of that beat.
+    :param alive: whether its predecessor seemed alive. What said goodbye, or fell silent, may well come back.
+    """
+    known = {run: at for run, at in previous.replaced.items() if sequence - MAX_REPLACED < at < sequence}
+    if alive:
+        known[run_of(previous)] = sequence
+    return known
+
+
+def conflict_error(first: Beat, received_at: int, cloned: bool) -> IdentityConflict:
     """The error for a host that asks for a name which another live host holds.
 
     :param first: the last beat of the host that holds the name.
+    :param cloned: whether both have the same fingerprint, or none.
     """
+    advice = "another machine_id"
+    if cloned:
+        advice = "a /etc/machine-id and a machine_id of its own (both have the same fingerprint: one is a clone)"
+        if not first.fingerprint:
+            advice = "a host_id and a machine_id of its own (both have no /etc/machine-id)"
     return IdentityConflict(
-        "%s is in use by another host (fingerprint %s, last heartbeat %s); give this host another machine_id, stop the "
-        "other one, or let this one take the name over (allow_takeover of heartbeat_register, takeover = true of the "
-        "agent)" % (first.machine_id, first.fingerprint or "none", iso(received_at)),
+        "%s is in use by another host (fingerprint %s, last heartbeat %s); give this host %s, stop the other one, or "
+        "let this one take the name over (allow_takeover of heartbeat_register, takeover = true of the agent)"
+        % (first.machine_id, first.fingerprint or "none", iso(received_at), advice),
         machine_id=first.machine_id,
         holder=first.fingerprint,
         last_heartbeat=iso(received_at),

@@ -11,7 +11,7 @@ the beat itself: a host's clock never enters a comparison.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .clock import MS, iso
 from .errors import InvalidMetadata, StoreCorrupt
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Optional
 
 MAX_RECORD_BYTES = 131_072
+MAX_REPLACED = 64
 _SUFFIX = ".json"
 # A file name has at most 255 bytes; a machine id of 251 to 253 characters leaves room for this one only.
 _SHORT_SUFFIX = ".j"
@@ -58,6 +59,11 @@ class Beat:
     """The fingerprint of the host that had this name before, if another had."""
     previous_boot_id: str = ""
     """The host's boot before this one, if it beat under this name then."""
+    instance: str = ""
+    """Which state directory it was sent from; said only by hosts that have no fingerprint."""
+    replaced: Dict[str, int] = field(default_factory=dict)
+    """The runs of hosts that were replaced here while they seemed alive, and when: by the sequence of who replaced
+    them. See :func:`.conflicts.both_alive`."""
     metadata_json: str = "{}"
 
     @property
@@ -84,7 +90,8 @@ def machine_id_of(name: str) -> Optional[str]:
 def head(beat: Beat) -> str:
     """The part of the record that stays the same from beat to beat."""
     return (
-        '{"machine_id":%s,"fingerprint":%s,"boot_id":%s,"agent_version":%s,"took_over":%s,"previous_boot_id":%s,"metadata":%s,'
+        '{"machine_id":%s,"fingerprint":%s,"boot_id":%s,"agent_version":%s,"took_over":%s,"previous_boot_id":%s,'
+        '"instance":%s,"replaced":%s,"metadata":%s,'
         % (
             json.dumps(beat.machine_id),
             json.dumps(beat.fingerprint),
@@ -92,6 +99,8 @@ def head(beat: Beat) -> str:
             json.dumps(beat.agent_version),
             json.dumps(beat.took_over),
             json.dumps(beat.previous_boot_id),
+            json.dumps(beat.instance),
+            _COMPACT.encode(beat.replaced),
             beat.metadata_json,
         )
     )
@@ -155,6 +164,8 @@ def decode(data: bytes, machine_id: str) -> Beat:
             leaving=_optional_text(raw, "leaving"),
             took_over=_optional_text(raw, "took_over"),
             previous_boot_id=_text(raw, "previous_boot_id", ""),
+            instance=_text(raw, "instance", ""),
+            replaced=_replaced(raw.get("replaced")),
             metadata_json=_COMPACT.encode(_object(raw.get("metadata", {}))),
         )
     except (TypeError, ValueError, RecursionError) as exc:
@@ -199,6 +210,14 @@ def _number(value: Any) -> Optional[float]:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1e15:
         raise TypeError("latency_ms is not a number")
     return float(value)
+
+
+def _replaced(value: Any) -> Dict[str, int]:
+    if not value:
+        return {}
+    if not isinstance(value, dict) or len(value) > MAX_REPLACED:
+        raise TypeError("replaced is no mapping of at most %d" % MAX_REPLACED)
+    return {run: _integer({"replaced": at}, "replaced") for run, at in value.items()}
 
 
 def _missed(value: Any) -> Optional[Missed]:

@@ -108,25 +108,37 @@ def _succeed(
     away_ns: int,
 ) -> Beat:
     """The beat as successor of the one in its place; see the rules of identity in docs/architecture.md."""
-    ours = previous.fingerprint == beat.fingerprint or not previous.fingerprint
-    if not ours and not allow_takeover:
-        from .conflicts import conflict_error
+    same = previous.fingerprint == beat.fingerprint
+    # Only a hand writes a sequence that no beat will ever reach; counting on from there would soon be no record.
+    least = previous.sequence + 1 if previous.sequence < 1 << 62 else 1
+    sequence = max(beat.sequence, least)
+    replaced = previous.replaced if same else {}
+    if (previous.fingerprint and not same) or (same and _another_run(previous, beat)):
+        from .conflicts import both_alive, conflict_error, replaced_by
 
         now = store.now()
         age = now - previous_at - away_ns
         limits = read_settings(store, now).for_machine(beat.machine_id)
-        if age < to_ns(limits.offline_after) and previous.leaving is None:
-            raise conflict_error(previous, previous_at)
-    took_over = previous.took_over if previous.fingerprint == beat.fingerprint else previous.fingerprint or None
-    # Only a hand writes a sequence that no beat will ever reach; counting on from there would soon be no record.
-    least = previous.sequence + 1 if previous.sequence < 1 << 62 else 1
-    booted = previous.boot_id != beat.boot_id and previous.fingerprint == beat.fingerprint
+        alive = age < to_ns(limits.offline_after) and previous.leaving is None
+        if alive and not allow_takeover and (not same or both_alive(previous, beat)):
+            raise conflict_error(previous, previous_at, same)
+        if same:
+            replaced = replaced_by(sequence, previous, alive)
+    booted = same and previous.boot_id != beat.boot_id
     return replace(
         beat,
-        sequence=max(beat.sequence, least),
-        took_over=took_over,
+        sequence=sequence,
+        took_over=previous.took_over if same else previous.fingerprint or None,
         previous_boot_id=previous.boot_id if booted else previous.previous_boot_id,
+        replaced=replaced,
     )
+
+
+def _another_run(previous: Beat, beat: Beat) -> bool:
+    """Whether two beats of one fingerprint come from two boots, or from two hosts that share one as containers do."""
+    if previous.boot_id != beat.boot_id:
+        return bool(previous.boot_id and beat.boot_id)
+    return bool(previous.instance and beat.instance) and previous.instance != beat.instance
 
 
 def register(

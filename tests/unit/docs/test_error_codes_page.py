@@ -69,7 +69,7 @@ def batch(folder: Path) -> str:
 
 
 def identity_conflict(folder: Path) -> str:
-    return conflict_error(Beat("web-01", 1, "", fingerprint="0123456789abcdef" * 2), 0).message
+    return conflict_error(Beat("web-01", 1, "", fingerprint="0123456789abcdef" * 2), 0, cloned=False).message
 
 
 def lock_timeout(folder: Path) -> str:

@@ -46,6 +46,8 @@ BEATS = st.builds(
     leaving=st.none() | TEXT,
     took_over=st.none() | TEXT,
     previous_boot_id=TEXT,
+    instance=TEXT,
+    replaced=st.dictionaries(TEXT, COUNTS, max_size=5),
     metadata_json=METADATA.map(lambda value: encode_metadata(value)[0]),
 )
 

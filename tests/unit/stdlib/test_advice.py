@@ -42,7 +42,7 @@ def test_missing_configuration_says_what_is_needed(tmp_path: Path) -> None:
 
 
 def test_identity_conflict_names_the_ways_out() -> None:
-    said = conflict_error(Beat("web-01", 1, "", fingerprint="f" * 32), 0).message
+    said = conflict_error(Beat("web-01", 1, "", fingerprint="f" * 32), 0, cloned=False).message
     assert "allow_takeover" in said
     assert "takeover = true" in said
 

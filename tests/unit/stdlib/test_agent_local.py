@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import posix
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -309,3 +310,66 @@ def test_the_state_dir_is_for_its_owner_alone(agent: Agent) -> None:
     assert agent.state_dir.stat().st_mode & 0o777 == 0o700
     for path in agent.state_dir.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def beating(agent: Agent, monkeypatch: pytest.MonkeyPatch, boot: str) -> Any:
+    """A careful beat as from this boot, and what lies in the store afterwards; None when it was refused."""
+    monkeypatch.setattr(identity, "boot_id", lambda: boot)
+    try:
+        service.beat(load(str(agent.conf)))
+    except IdentityConflict:
+        return None
+    return agent.fleet.beat("web1")
+
+
+def test_a_cloned_host_is_refused_when_both_have_beaten_twice(
+    agent: Agent, tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A virtual machine that was copied with its disk, so with the agent's state as well."""
+    beaten(agent.quick())
+    clone = Agent(tmp_path / "clone", fleet)
+    shutil.copytree(str(agent.state_dir), str(clone.state_dir))
+    boot = identity.boot_id()
+    assert beating(clone, monkeypatch, "the clone's").boot_id == "the clone's"
+    beaten(agent.quick())
+    assert beating(clone, monkeypatch, "the clone's") is None
+    for _time in range(2):
+        inode = agent.prepared.stat().st_ino
+        beaten(agent.quick())
+        assert agent.prepared.stat().st_ino == inode, "the first goes on, and the quick way"
+    assert fleet.beat("web1").boot_id == boot
+    clone.close()
+
+
+def test_hosts_without_a_machine_id_are_known_by_their_state_directories(
+    agent: Agent, tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "MACHINE_ID_FILES", (str(tmp_path / "none"),))
+    other = Agent(tmp_path / "other", fleet)
+    for one in (agent, other):
+        one.configure(host_id=None)
+    first = beating(agent, monkeypatch, "boot")
+    assert (first.fingerprint, len(first.instance)) == ("", 16)
+    second = beating(other, monkeypatch, "boot")
+    assert second.instance not in ("", first.instance)
+    assert beating(agent, monkeypatch, "boot").instance == first.instance
+    assert beating(other, monkeypatch, "boot") is None
+    other.close()
+
+
+def test_a_host_with_a_machine_id_is_known_by_that_alone(
+    agent: Agent, tmp_path: Path, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever becomes of its state directory: wiped, restored, or one more beside it."""
+    other = Agent(tmp_path / "other", fleet)
+    for _time in range(3):
+        for one in (agent, other):
+            assert beating(one, monkeypatch, "boot").instance == ""
+    assert not (agent.state_dir / "instance").exists()
+    other.close()
+
+
+def test_a_state_directory_that_cannot_be_written_names_nobody(tmp_path: Path) -> None:
+    assert local.instance(str(tmp_path / "missing")) == ""
+    name = local.instance(str(tmp_path))
+    assert local.instance(str(tmp_path)) == name != ""

@@ -36,6 +36,7 @@ FULL = Beat(
     missed=Missed(3, 95_000, 5_000, "STORE_UNAVAILABLE"),
     leaving="stop",
     took_over="f" * 32,
+    replaced={"0000:": 40},
     metadata_json='{"role":"web","disks":[{"size":1.5}],"note":"caf\\u00e9"}',
 )
 

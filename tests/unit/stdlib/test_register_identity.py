@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from dataclasses import replace
+from typing import Any, Callable, List
 
 import pytest
 
@@ -15,7 +16,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.conflicts import live_conflicts
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import IdentityConflict
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import place, register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings, from_mapping
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import Fleet, tree
 
@@ -143,6 +144,123 @@ def test_a_reboot_is_noticed_and_is_no_conflict(fleet: Fleet) -> None:
     register(fleet.store(), "web1", fingerprint=FIRST, boot="boot 2")
     beat = fleet.beat("web1")
     assert (beat.boot_id, beat.previous_boot_id, beat.sequence) == ("boot 2", "boot 1", 3)
+
+
+# -- clones: two hosts of one fingerprint, or of none ---------------------------------------------------------------
+
+
+def boots(fleet: Fleet, *order: str, fingerprint: str = FIRST) -> List[str]:
+    """Beats of these boots one after another; which of them were refused."""
+    refused = []
+    for number, boot in enumerate(order):
+        try:
+            register(fleet.store(), "web1", fingerprint=fingerprint, boot=boot)
+        except IdentityConflict:
+            refused.append("%s at %d" % (boot, number))
+    return refused
+
+
+@pytest.mark.parametrize("fingerprint", [FIRST, ""])
+def test_one_of_two_live_clones_is_refused_and_written_down(fleet: Fleet, fingerprint: str) -> None:
+    assert boots(fleet, *"ABABBABA", fingerprint=fingerprint) == ["B at 3", "B at 4", "B at 6"]
+    (note,) = shown(fleet)
+    assert (note["holder"], note["refused"]) == (fingerprint, fingerprint)
+    assert boots(fleet, *"A" * 80, *"BAB", fingerprint=fingerprint) == ["B at 80", "B at 82"], "not forgotten"
+    assert fleet.beat("web1").boot_id == "A"
+
+
+def test_all_but_one_of_many_live_clones_are_refused(fleet: Fleet) -> None:
+    many = ["boot %d" % number for number in range(40)]
+    boots(fleet, *many, *many)
+    assert boots(fleet, *many) == ["%s at %d" % (boot, number) for number, boot in enumerate(many) if number != 0]
+
+
+def test_a_clone_that_beats_seldom_is_refused_as_well(fleet: Fleet) -> None:
+    assert boots(fleet, *"AAAAAAAAAAAAB" * 4) == ["B at 25", "B at 38", "B at 51"]
+
+
+def test_what_a_clone_is_told(fleet: Fleet) -> None:
+    boots(fleet, *"ABA")
+    error = conflict(fleet, fingerprint=FIRST, boot="B")
+    assert "give this host a /etc/machine-id and a machine_id of its own (both have the same" in error.message
+    assert error.details["holder"] == FIRST
+
+
+def test_hosts_without_a_machine_id_are_told_to_get_one(fleet: Fleet) -> None:
+    boots(fleet, *"ABA", fingerprint="")
+    with pytest.raises(IdentityConflict, match=r"give this host a host_id and a machine_id of its own"):
+        register(fleet.store(), "web1", boot="B")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "ABCDEFG",  # a host in a loop of crashes
+        "AABBACCA",  # memory restored from a snapshot, more than once
+        "ABA" + "A" * 70 + "CA",  # the same, long afterwards
+        "AB" + "B" * 70 + "A" + "A" * 70 + "BAA",  # moved to another kernel and back, without a goodbye
+    ],
+)
+def test_a_single_host_is_never_refused(fleet: Fleet, order: str) -> None:
+    assert boots(fleet, *order) == []
+
+
+@pytest.mark.parametrize("how", [lambda f: f.age("web1", 121), lambda f: say_goodbye(f)], ids=["silence", "goodbye"])
+def test_a_service_that_moves_between_two_hosts_is_never_refused(fleet: Fleet, how: Callable[[Fleet], None]) -> None:
+    """Its machine id moves with it; the host that had it has stopped, or is silent."""
+    for boot in "ABABABAB":
+        assert boots(fleet, boot, boot) == []
+        how(fleet)
+
+
+def say_goodbye(fleet: Fleet) -> None:
+    fleet.record("web1").write_bytes(encode(replace(fleet.beat("web1"), leaving="stop")))
+
+
+def test_when_a_clone_has_died_the_other_one_has_the_name(fleet: Fleet) -> None:
+    boots(fleet, *"ABAB")
+    fleet.age("web1", 121)
+    assert boots(fleet, *"BBB") == []
+    assert boots(fleet, *"ABAB") == ["A at 0", "A at 2"], "it is back"
+
+
+def test_a_clone_may_take_the_name_over(fleet: Fleet) -> None:
+    boots(fleet, *"ABAB")
+    register(fleet.store(), "web1", fingerprint=FIRST, boot="B", allow_takeover=True)
+    assert boots(fleet, *"ABA") == ["A at 0", "A at 2"]
+
+
+def test_what_is_registered_on_behalf_is_no_clone(fleet: Fleet) -> None:
+    """Neither a controller's batch, nor a host without machine id for which a controller registers as well."""
+    assert boots(fleet, *["", "A"] * 6, fingerprint="") == []
+
+
+def instance(fleet: Fleet, *order: str) -> List[str]:
+    """Beats from these state directories on one kernel, as containers without a machine id have them."""
+    refused = []
+    for number, name in enumerate(order):
+        try:
+            place(fleet.store(), Beat("web1", 1, "", boot_id="A", instance=name))
+        except IdentityConflict:
+            refused.append("%s at %d" % (name, number))
+    return refused
+
+
+def test_containers_of_one_kernel_are_told_apart_by_their_state_directories(fleet: Fleet) -> None:
+    assert instance(fleet, *"xyxyx") == ["y at 3"]
+    assert fleet.beat("web1").previous_boot_id == "", "it is no reboot"
+
+
+def test_a_container_that_loses_its_state_is_not_refused(fleet: Fleet) -> None:
+    assert instance(fleet, *"xyzxuv", "w", "", "w", "", "w") == []
+
+
+def test_a_record_of_an_older_release_has_no_past(fleet: Fleet) -> None:
+    boots(fleet, *"ABA")
+    raw = json.loads(fleet.record("web1").read_bytes())
+    del raw["replaced"], raw["instance"]
+    fleet.record("web1").write_text(json.dumps(raw))
+    assert boots(fleet, *"BAB") == ["B at 2"]
 
 
 def test_conflicts_are_shown_while_they_go_on(fleet: Fleet) -> None:

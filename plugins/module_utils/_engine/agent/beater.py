@@ -19,7 +19,7 @@ from ..register import VERSION, Placed, place, read_settings
 from ..stores import open_store
 from ..stores.file import MARK
 from . import quick
-from .local import PREPARED, Spool, write_local
+from .local import PREPARED, Spool, instance, write_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,12 +133,14 @@ class Beater:
         self.interval = settings.for_machine(self.config.machine_id).heartbeat_interval
         if self._was_slow(began, settings):  # the store hung before anything was written: this beat can say it
             began = boot_time()
+        fingerprint = own_fingerprint(self.config)
         beat = Beat(
             machine_id=self.config.machine_id,
             sequence=self.sequence,
             sent_at=sent_now(),
-            fingerprint=own_fingerprint(self.config),
+            fingerprint=fingerprint,
             boot_id=self.boot_id,
+            instance="" if fingerprint else instance(self.config.state_dir),
             agent_version=VERSION,
             latency_ms=self.latency_ms,
             missed=self.spool.missed(),

@@ -10,6 +10,7 @@ import os
 
 from ..clock import MS, NS, boot_time
 from ..errors import InvalidSettings, ServiceAlreadyRunning
+from ..identity import read_first_line
 from ..record import Missed
 from ..stores.atomic import write_all
 from . import quick
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LOCK = "agent.lock"
 SPOOL = "missed.json"
 PREPARED = "prepared"
+INSTANCE = "instance"
 CAPTURE_LOCK = "capture.lock"
 CAPTURE_SEEN = "captured"
 """The folder that remembers what captures have read."""
@@ -40,6 +42,22 @@ def prepare_state_dir(path: str) -> None:
         raise InvalidSettings("cannot make the agent's state_dir %s: %s" % (path, exc.strerror), path=path) from exc
     if not os.access(path, os.W_OK | os.X_OK):
         raise InvalidSettings("the agent's state_dir %s cannot be written by this user" % path, path=path)
+
+
+def instance(state_dir: str) -> str:
+    """A random name for this state directory, by which hosts that have no machine id are told apart.
+
+    :returns: ``""`` where it cannot be kept; that tells nothing.
+    """
+    path = os.path.join(state_dir, INSTANCE)
+    name = read_first_line(path)[:32]
+    if not name:
+        name = os.urandom(8).hex()
+        try:
+            write_local(path, name.encode())
+        except OSError:
+            return ""
+    return name
 
 
 class Lock:
