@@ -123,7 +123,12 @@ def test_nobodys_program_gets_the_rights_of_another_owner(tmp_path: Path) -> Non
 def test_a_tree_that_holds_the_store_is_refused(tmp_path: Path, dry_run: bool) -> None:
     trees = Trees(tmp_path, "web", "db", "mail", sync_paths={"site": {"path": "/store"}})
     with pytest.raises(InvalidSettings, match="holds the store itself"), trees.fleet.open() as store:
-        run(store, Request("web", "online", dry_run=dry_run), LocalSite(str(tmp_path), str(tmp_path / "state")), trees.fleet.open)
+        run(
+            store,
+            Request("web", "online", dry_run=dry_run),
+            LocalSite(str(tmp_path), str(tmp_path / "state")),
+            trees.fleet.open,
+        )
 
 
 def test_check_mode_writes_nothing_and_says_what_is_then_done(trees: Trees) -> None:

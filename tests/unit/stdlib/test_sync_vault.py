@@ -333,7 +333,9 @@ def inside(tree: Path, **options: Any) -> TreeSpec:
     return TreeSpec("www", str(tree), **options)
 
 
-@pytest.mark.parametrize(("folder", "advice"), [("dir/store", r"exclude: \['/dir/store/'\]"), ("", "declare another path")])
+@pytest.mark.parametrize(
+    ("folder", "advice"), [("dir/store", r"exclude: \['/dir/store/'\]"), ("", "declare another path")]
+)
 def test_a_vault_inside_of_the_tree_is_refused(tree: Path, folder: str, advice: str) -> None:
     """Each snapshot would hold all that were before it."""
     store = tree / folder
@@ -347,7 +349,8 @@ def test_a_vault_inside_of_the_tree_is_refused(tree: Path, folder: str, advice: 
 
 
 @pytest.mark.parametrize(
-    "options", [{"exclude": ("/dir/store/",)}, {"exclude": ("store",)}, {"include": ("*.html",)}, {"exclude": ("*.pack",)}]
+    "options",
+    [{"exclude": ("/dir/store/",)}, {"exclude": ("store",)}, {"include": ("*.html",)}, {"exclude": ("*.pack",)}],
 )
 def test_a_vault_inside_of_the_tree_may_be_excluded(tree: Path, options: Dict[str, Any]) -> None:
     (tree / "dir" / "store").mkdir()

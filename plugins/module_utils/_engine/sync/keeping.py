@@ -166,9 +166,7 @@ def _contents_of(known: Dict[str, Any]) -> Iterable[str]:
     return [entry[9] for entry in entries if len(entry) > 9 and entry[1] == FILE and is_digest(entry[9])]
 
 
-def collect(
-    store: Store, grace: float, dry_run: bool = False, without: Outdated = NOTHING_OUTDATED
-) -> Dict[str, Any]:
+def collect(store: Store, grace: float, dry_run: bool = False, without: Outdated = NOTHING_OUTDATED) -> Dict[str, Any]:
     """Take away what nothing names.
 
     :param grace: seconds for which a content stays that was added or relied on.

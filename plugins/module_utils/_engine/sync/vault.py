@@ -157,8 +157,7 @@ class Vault:
                 trouble = trouble or exc
         raise trouble or StoreCorrupt(
             "the content %s is not in the vault %s; run heartbeat_vault with verify: true, then capture the machine "
-            "that has it, or restore the vault from a backup"
-            % (digest, self.path),
+            "that has it, or restore the vault from a backup" % (digest, self.path),
             path=self.path,
             digest=digest,
         )
