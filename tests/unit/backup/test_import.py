@@ -13,7 +13,7 @@ from typing import Any, Dict, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import foreign, importing
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, RestoreFailed
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 
@@ -133,6 +133,61 @@ def test_plain_json(fleet: RealFleet, tmp_path: Path, form: Any) -> None:
     assert found["changed"]
 
 
+def test_a_mapping_of_names_to_times(fleet: RealFleet, tmp_path: Path) -> None:
+    """What is no time fails alone, rather than be expected for ever."""
+    src = tmp_path / "x.json"
+    src.write_text(
+        json.dumps(
+            {
+                "z-1": "2026-10-01T00:00:00Z",
+                "z-2": 1769860800,
+                "z-3": None,
+                "z-4": "never",
+                "z-5": "0001-01-01T00:00:00Z",
+                "version": 2,
+                "status": "fine",
+                "on": True,
+                "list": [],
+            }
+        )
+    )
+    found = take(fleet, src)
+    assert actions(found) == {
+        "z-1": "imported",
+        "z-2": "imported",
+        "z-3": "expected",
+        "z-4": "expected",
+        "z-5": "expected",
+    }
+    assert found["machines"][0]["last_heartbeat"] == "2026-10-01T00:00:00.000000Z"
+    assert sorted(f["machine_id"] for f in found["failed_machines"]) == ["list", "on", "status", "version"]
+
+
+def test_values_beside_machines_are_no_machines(fleet: RealFleet, tmp_path: Path) -> None:
+    src = tmp_path / "x.json"
+    src.write_text(json.dumps({"lastUpdated": WHEN, "statistics": {"online": 2}, "version": 2}))
+    with pytest.raises(InvalidSettings, match=r"lastUpdated, statistics, version.*under machines"):
+        take(fleet, src)
+
+
+def test_a_time_that_cannot_be_kept_fails_alone(
+    fleet: RealFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the file system makes of it, the machine beside it is imported."""
+    real = importing.put_record
+
+    def refusing(store: Any, machine: str, *rest: Any) -> None:
+        if machine == "odd":
+            raise RestoreFailed("the store does not keep the time of a heartbeat")
+        real(store, machine, *rest)
+
+    monkeypatch.setattr(importing, "put_record", refusing)
+    (tmp_path / "x.json").write_text(json.dumps([old_machine("odd"), old_machine("web-01")]))
+    found = take(fleet, tmp_path / "x.json")
+    assert actions(found) == {"web-01": "imported"}
+    assert [f["error_code"] for f in found["failed_machines"]] == ["RESTORE_FAILED"]
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"[]", b"{}", b"7", b"null", b"a,b\n1,2\n", b"\xff\xfe", b'{"a":1,"a":2}', b"[" * 100_000, b"\0" * 50],
@@ -204,13 +259,20 @@ def test_without_expecting(fleet: RealFleet, tmp_path: Path) -> None:
         ("1970-01-01T00:00:01+00:00", 1),
         ("1970-01-01 01:00:01+01:00", 1),
         (0, None),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01 00:00:00", None),
+        ("0000-00-00 00:00:00", None),
+        ("1970-01-01T00:00:00Z", None),
     ],
 )
 def test_moments(value: Any, seconds: Any) -> None:
     assert foreign.moment(value, None) == (None if seconds is None else seconds * 10**9)
 
 
-@pytest.mark.parametrize("value", [True, "soon", [], {}, -1, "1e400", float("nan"), float("inf"), 10**30, "2026-13-45"])
+@pytest.mark.parametrize(
+    "value",
+    [True, "soon", [], {}, -1, "1e400", float("nan"), float("inf"), 10**30, "2026-13-45", "1969-12-31T23:59:59Z"],
+)
 def test_no_moments(value: Any) -> None:
-    with pytest.raises(ValueError, match=r"time|offset"):
+    with pytest.raises(ValueError, match=r"time|offset|before"):
         foreign.moment(value, None)

@@ -38,6 +38,10 @@ TIMES = (
     "time",
 )
 _NO_TIME = ("", "never", "none", "null", "n/a", "-")
+_ZERO_DATES = ("0000-00-00", "0001-01-01")
+"""What databases and programs write for a time that is not set."""
+_FIRST_BARE = 10**8
+"""The smallest number that is taken for a time where nothing says that it is one: a version is none."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -127,8 +131,18 @@ def _machines(document: Any, path: str, columns: Columns) -> Iterator[Found]:
         elif _get(document, NAMES, columns.name) is not None:
             document = [document]
     if isinstance(document, dict):
+        kinds = {isinstance(value, dict) for value in document.values() if value is not None}
+        if len(kinds) > 1:
+            raise InvalidSettings(
+                "src: %s holds machines and other values side by side (%s), and nobody can tell them apart; put the "
+                "machines into a mapping of their own, under machines" % (path, _told(list(map(str, document)))),
+                path=path,
+            )
         for name, value in document.items():
-            yield _one(dict({"machine_id": name}, **value) if isinstance(value, dict) else name, path, columns)
+            if isinstance(value, dict):
+                yield _one(dict({"machine_id": name}, **value), path, columns)
+            else:
+                yield Found(name, _bare(value), where=path)
     elif isinstance(document, list):
         for value in document:
             yield _one(value, path, columns)
@@ -136,6 +150,13 @@ def _machines(document: Any, path: str, columns: Columns) -> Iterator[Found]:
         raise InvalidSettings(
             "src: %s holds no machines: a list is needed, a mapping by name, or a heartbeat.json" % path, path=path
         )
+
+
+def _bare(value: Any) -> Any:
+    """A value that may be the time of the machine that it stands beside."""
+    if isinstance(value, (int, float)) and value < _FIRST_BARE:
+        return ValueError("%s is no time" % json.dumps(value))
+    return value
 
 
 def _one(value: Any, path: str, columns: Columns) -> Found:
@@ -212,12 +233,12 @@ def moment(value: Any, offset: Optional[str]) -> Optional[int]:
         raise ValueError("%r is no time" % value)
     if isinstance(value, str):
         text = value.strip()
-        if text.lower() in _NO_TIME:
+        if text.lower() in _NO_TIME or text.startswith(_ZERO_DATES):
             return None
         try:
             value = float(text) if "." in text else int(text)
         except ValueError:
-            return _iso(text, offset)
+            return _iso(text, offset) or None
     if value is None:
         return None
     if not isinstance(value, (int, float)) or not 0 <= value < 1 << 62:
@@ -228,15 +249,18 @@ def moment(value: Any, offset: Optional[str]) -> Optional[int]:
 
 def _iso(text: str, offset: Optional[str]) -> int:
     try:
-        return parse_iso(text)
-    except ValueError as exc:
-        if offset is None or "no offset" not in str(exc):
+        at = parse_iso(text)
+    except (ValueError, OverflowError) as exc:
+        if "no offset" not in str(exc):
+            raise ValueError("%r is no time" % text[:80]) from exc
+        if offset is None:
             raise ValueError(
                 "%r is no time with an offset; say what such times are meant in with utc_offset" % text[:80]
-                if "no offset" in str(exc)
-                else "%r is no time" % text[:80]
             ) from exc
-    return parse_iso(text + offset)
+        at = parse_iso(text + offset)
+    if at < 0:
+        raise ValueError("%r is before 1970" % text[:80])
+    return at
 
 
 def check_offset(offset: Optional[str]) -> None:

@@ -68,7 +68,7 @@ def run(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, 
             result.append(_take(store, machine, now, dry_run))
             warnings.extend("%s: %s" % (machine.name, text) for text in machine.warnings)
         except HeartbeatError as exc:
-            if exc.error_code in ("STORE_UNAVAILABLE", "DISK_SPACE_LOW", "RESTORE_FAILED"):
+            if exc.error_code in ("STORE_UNAVAILABLE", "DISK_SPACE_LOW"):
                 raise
             failed.append(dict(exc.as_result(), machine_id=machine.name, msg=exc.message))
     names = [entry["machine_id"] for entry in result]
