@@ -217,7 +217,8 @@ def test_restoring_a_machine(small: Scene, folder: Path, how: str) -> None:
         assert len(list((root / "default" / "reports").glob("restore-*.json"))) >= 1, (step, ended)
     say("restore of a machine, " + how, steps, endings)
     assert len(steps) > 20
-    assert set(endings) <= endings_of(how), endings
+    # To expect a machine takes the fleet's lock, whose file may be what cannot be made.
+    assert set(endings) - {"LOCK_TIMEOUT"} <= endings_of(how), endings
 
 
 def test_a_full_disk_is_seen_before_it_is_full(small: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

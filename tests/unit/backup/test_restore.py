@@ -18,6 +18,7 @@ from typing import Any, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import incidents, journal
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import create
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     BackupNotFound,
@@ -29,7 +30,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
-from ansible_collections.roosync.heartbeat.tests.unit.backup.forging import aged
+from ansible_collections.roosync.heartbeat.tests.unit.backup.forging import Forger, aged
 from ansible_collections.roosync.heartbeat.tests.unit.backup.scenes import Scene, looks
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, wait_until
@@ -315,6 +316,43 @@ def test_what_is_not_there(scene: Scene, tmp_path: Path) -> None:
         scene.restore(tmp_path / "nowhere", backup=made["location"])
     with pytest.raises(StoreUnavailable, match="mount the share that holds it"):
         scene.restore(tmp_path / "nowhere", directory=None)
+
+
+def test_a_backup_of_what_was_no_fleet(scene: Scene) -> None:
+    """Refused before anything is written; the records in it can be restored all the same."""
+    (scene.path / "fleet.json").rename(scene.folder / "fleet.json")
+    with pytest.raises(StoreUnavailable):
+        scene.backup()
+    forged = Forger(created_at=time.time_ns()).folders("heartbeats")
+    forged.add("heartbeats/web-02.json", scene.real.record("web-02").read_bytes(), mtime_ns=10**18)
+    path = str(forged.finish(scene.folder / "remains.tar.gz"))
+    (scene.folder / "fleet.json").rename(scene.path / "fleet.json")
+    before = looks(scene.folder)
+    for dry_run in (True, False):
+        with pytest.raises(RestoreFailed, match=r"has no usable fleet.json"):
+            scene.restore(backup=path, force=True, dry_run=dry_run)
+    assert looks(scene.folder) == before
+    assert scene.restore(backup=path, force=True, machine_id="web-02")["changed"]
+
+
+def test_a_file_in_the_place_of_the_directory(scene: Scene) -> None:
+    scene.backups.touch()
+    for directory in (scene.backups, scene.backups / "inner"):
+        for options in ({}, {"max_age": 5.0}):
+            with pytest.raises(InvalidSettings, match="is a file, or leads through one; give a directory"):
+                scene.backup(directory=str(directory), **options)
+
+
+def test_check_mode_counts_the_backup_that_would_be_made(scene: Scene) -> None:
+    made = scene.backup()["backup"]["name"]
+    scene.backup(machine_id="web-01")
+    with scene.open() as store:
+        predicted = create.run(store, create.Request(directory=str(scene.backups), keep=1), dry_run=True)
+    assert [b["name"] for b in predicted["removed"]] == [made]
+    assert (scene.backups / made).exists()
+    done = scene.backup(keep=1)
+    assert done["removed"] == predicted["removed"]
+    assert len(done["backups"]) == len(predicted["backups"]) == 2
 
 
 def test_a_fleet_that_is_a_mount_cannot_be_swapped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,6 +111,18 @@ def parse(directory: str, name: str, size: int = 0) -> Optional[Backup]:
     return Backup(directory, name, found["fleet"], found["machine"], at, encrypted, size, before)
 
 
+def is_of(backup: Backup, machine: str) -> bool:
+    """Whether a backup is one of this machine."""
+    return backup.machine == _short(machine)
+
+
+def no_directory(path: str) -> InvalidSettings:
+    """The error for a file where the backups should be."""
+    return InvalidSettings(
+        "directory: %s is a file, or leads through one; give a directory for the backups" % path, path=path
+    )
+
+
 def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[Backup]:
     """The backups of a fleet, newest first. A directory that is not there has none.
 
@@ -123,10 +135,12 @@ def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[
             backup = parse(directory, name, state.st_size) if stat.S_ISREG(state.st_mode) else None
             if backup is None or backup.fleet != fleet:
                 continue
-            if machine is None or backup.machine == _short(machine):
+            if machine is None or is_of(backup, machine):
                 backups.append(backup)
     except FileNotFoundError:
         pass
+    except NotADirectoryError as exc:
+        raise no_directory(directory) from exc
     except OSError as exc:
         raise from_os_error(exc, "list the backups", directory) from exc
     return sorted(backups, key=lambda b: (b.at, b.name), reverse=True)

@@ -30,7 +30,7 @@ class Comparison:
         self._left = _files(self._tree) if self._tree is not None else {}
         self._wanted = "heartbeats/" + file_name(machine) if machine is not None else None
         self.record: Optional[Tuple[bytes, int]] = None
-        self.fleet_file = b""
+        self.fleet_file: Optional[bytes] = None
         self.newest_beat: Optional[int] = None
         self.changed: List[str] = []
         self.added: List[str] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from ..clock import to_ns
 from ..errors import InvalidSettings, MachineUnknown
@@ -48,16 +48,17 @@ def run(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, 
         now = store.now()
         fresh = _young_enough(directory, store.fleet, machine, request, now)
         warnings: List[str] = []
+        planned: List[Backup] = []
         shown: Dict[str, Any] = {} if fresh is None else fresh.as_dict()
         if fresh is None:
             _check_machine(store, machine)
             if dry_run:
-                made = catalogue.new(directory, store.fleet, machine, now, request.passphrase is not None)
-                shown = made.as_dict()
+                planned = [catalogue.new(directory, store.fleet, machine, now, request.passphrase is not None)]
+                shown = planned[0].as_dict()
             else:
                 order = writing.Order(machine, request.passphrase, request.verify)
                 shown, warnings = writing.write(store, directory, order, now)
-        pruned = prune(store.fleet, directory, request, now, machine, dry_run)
+        pruned = prune(store.fleet, directory, request, now, machine, dry_run, planned)
     return {
         "changed": fresh is None or pruned["changed"],
         "backup": shown,
@@ -92,17 +93,24 @@ def _young_enough(directory: str, fleet: str, machine: Optional[str], request: R
 
 
 def prune(
-    fleet: str, directory: str, request: Request, now: int, machine: Optional[str] = None, dry_run: bool = False
+    fleet: str,
+    directory: str,
+    request: Request,
+    now: int,
+    machine: Optional[str] = None,
+    dry_run: bool = False,
+    planned: Sequence[Backup] = (),
 ) -> Dict[str, Any]:
     """Remove the backups that may go.
 
     :param machine: of this machine only; of all, and of the whole fleet, if None.
+    :param planned: backups that would be there if this were no dry run.
     :returns: ``changed``, ``removed``, and ``backups``, those that are left.
     """
     _check_numbers(request)
     keep_for = None if request.keep_for is None else to_ns(request.keep_for)
-    there = catalogue.found_in(directory, fleet)
-    considered = [b for b in there if machine is None or b in catalogue.found_in(directory, fleet, machine)]
+    there = [*planned, *catalogue.found_in(directory, fleet)]
+    considered = [b for b in there if machine is None or catalogue.is_of(b, machine)]
     going = catalogue.dispensable(considered, now, request.keep, keep_for)
     if not dry_run:
         for backup in going:

@@ -96,7 +96,7 @@ def _was_expected(machine: str, comparison: Comparison, head: Head) -> bool:
     if head.machine_id is not None:
         return head.expected
     try:
-        return machine in parse_fleet(comparison.fleet_file, "fleet.json").expected
+        return machine in parse_fleet(comparison.fleet_file or b"", "fleet.json").expected
     except HeartbeatError:
         return False  # a fleet that nobody can use expects nobody
 

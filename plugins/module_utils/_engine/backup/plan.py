@@ -113,6 +113,12 @@ def make_plan(store: FileStore, backup: Backup, request: Request, name: Optional
         comparison = Comparison(location if single is None else None, single)
         reader.run(comparison.take)
         if single is None:
+            if comparison.fleet_file is None:
+                raise RestoreFailed(
+                    "%s has no usable fleet.json, so nothing could work with what is in it; take another backup, or "
+                    "restore single machines from it with machine_id" % backup.path,
+                    path=backup.path,
+                )
             traces = notes.traces_of(location, reader.seal)
             removed = comparison.removed(traces)
             changed = bool(location is None or comparison.changed or comparison.added or removed)

@@ -74,6 +74,8 @@ def prepare(directory: str, own: bool) -> None:
                     os.unlink(path)
     except FileNotFoundError:
         pass  # somebody else has tidied up
+    except (FileExistsError, NotADirectoryError) as exc:
+        raise catalogue.no_directory(directory) from exc
     except OSError as exc:
         raise from_os_error(exc, "prepare the directory of backups", directory) from exc
 
