@@ -37,11 +37,11 @@ options:
     type: str
   machine_id:
     description:
-      - Decisions of this machine only.
+      - Decisions of this machine only. A machine that has never beaten is an error.
     type: str
   tree:
     description:
-      - Decisions of this tree only.
+      - Decisions of this tree only. One that the fleet does not have is an error.
     type: str
   keep:
     description:
@@ -51,8 +51,8 @@ options:
     choices: [machine, baseline, file]
   src:
     description:
-      - The file to be kept with O(keep=file), on the host that runs the module. Mode and owner are those that the
-        baseline has, or else the machine.
+      - The file to be kept with O(keep=file), and with nothing else, on the host that runs the module. Mode and owner
+        are those that the baseline has, or else the machine.
     type: path
   reason:
     description:

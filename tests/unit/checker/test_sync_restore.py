@@ -96,10 +96,10 @@ def test_it_can_be_taken_back(trees: Trees) -> None:
 OLD, NEW = "e" * 32, "f" * 32
 
 
-def reimaged(tmp_path: Path, **settings: Any) -> Trees:
+def reimaged(tmp_path: Path, former: str = OLD, **settings: Any) -> Trees:
     """web was synced, the others went on, and a host with web's files of long ago has taken its name over."""
     made = Trees(tmp_path, "web", "db", "mail", **settings)
-    made.fleet.beat("web", fingerprint=OLD)
+    made.fleet.beat("web", fingerprint=former)
     made.put("web", **{"f%d" % n: "old" for n in range(8)})
     for machine in ("web", "db"):
         made.sync(machine, "online")
@@ -161,7 +161,16 @@ def test_what_the_former_host_had_is_saved_and_is_no_base_of_the_new_one(tmp_pat
     assert not [c for c in done["plan"] if c["action"] != "create"]
 
 
-def test_a_base_of_before_that_names_no_host_is_believed(trees: Trees) -> None:
+def test_a_base_of_before_that_names_no_host_is_not_of_a_newcomer(tmp_path: Path) -> None:
+    trees = reimaged(tmp_path, former="")
+    (done,) = trees.pending("web")["syncs"]
+    assert not [c for c in done["plan"] if c["action"] != "create"]
+    trees.put("web", extra=None)
+    again = trees.sync("web", "online")
+    assert [(c["path"], c["action"]) for c in again["plan"]] == [("extra", "delete")]
+
+
+def test_a_base_of_before_that_names_no_host_is_believed_of_who_was_always_there(trees: Trees) -> None:
     trees.fleet.beat("web", fingerprint=NEW)
     trees.put("web", news=None)
     done = trees.sync("web", "online")

@@ -231,11 +231,12 @@ def test_a_rollback_does_not_empty_a_tree_by_itself(trees: Trees) -> None:
     synced(trees, "web")
     trees.put("db", **{"f%d" % n: str(n) for n in range(4)})
     synced(trees, "db")
-    (brought,) = [trees.sync("web", "online")["sync_id"]]
+    brought = trees.sync("web", "online")["sync_id"]
+    trees.put("web", **{"own%d" % n: "own" for n in range(4)})
     trees.sync("web", "rollback", sync_id=brought, dry_run=True)
-    trees.put("web", **{"own%d" % n: str(n) for n in range(4)})
+    trees.put("web", own4="own")
     before = trees.whole("web")
-    with pytest.raises(SyncMassDelete, match="would delete on web 4 of 4 files"):
+    with pytest.raises(SyncMassDelete, match="would delete on web 5 of 9 files, and these did not come with the sync"):
         trees.sync("web", "rollback", sync_id=brought)
     assert trees.whole("web") == before
     trees.sync("web", "rollback", sync_id=brought, force=True)

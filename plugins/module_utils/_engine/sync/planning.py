@@ -115,11 +115,6 @@ class TreePlan:
         return bool(self.made) or self.moves_base
 
 
-def is_of_another(base: Optional[Base], host: str) -> bool:
-    """Whether a base is of another host than the one that has the machine's name now."""
-    return base is not None and base.host not in ("", host)
-
-
 def _base(session: Session, spec: TreeSpec, ref: Optional[Base], mine: Optional[Manifest]) -> Manifest:
     """What both sides had, as far as it counts.
 
@@ -152,7 +147,7 @@ def plan_tree(
     force, machine_id = session.request.force, session.machine_id
     base_ref = session.refs.base(machine_id, spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
-    base = _base(session, spec, None if is_of_another(base_ref, host) else base_ref, mine)
+    base = _base(session, spec, None if session.is_of_another_host(base_ref, host) else base_ref, mine)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
     refuse_mass_delete(meant(base, spec), mine, machine_id, force)
     mine = mine if mine is not None else Manifest(spec.name, {})

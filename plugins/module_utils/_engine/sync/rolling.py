@@ -128,8 +128,8 @@ def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optiona
     captured = bool(known["captured"])
     merged = merge(mine, mine, before if captured else mine, BASELINE, spec)
     brought = session.manifest(known["machine_after"], spec)
-    others, force = _without(mine, brought, spec), session.request.force
-    refuse_mass_delete_here(others, merged.new_mine, session.machine_id, force, BY_ROLLBACK)
+    kept = _with(merged.new_mine, mine, brought, spec)
+    refuse_mass_delete_here(mine, kept, session.machine_id, session.request.force, BY_ROLLBACK)
     ours = (
         baseline_ref is not None
         and known["baseline_before"] != known["baseline_after"] == baseline_ref.version
@@ -144,10 +144,10 @@ def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optiona
     return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, captured)
 
 
-def _without(mine: Manifest, brought: Manifest, spec: TreeSpec) -> Manifest:
-    """What a machine has, but for what is just as a sync left it: that may go as it has come."""
-    entries = {path: one for path, one in mine.entries.items() if not same(one, brought.entries.get(path), spec)}
-    return Manifest(mine.tree, entries)
+def _with(new_mine: Manifest, mine: Manifest, brought: Manifest, spec: TreeSpec) -> Manifest:
+    """A machine's tree as it will be, and what is just as a sync left it: that may go as it has come."""
+    as_it_came = {path: one for path, one in mine.entries.items() if same(one, brought.entries.get(path), spec)}
+    return Manifest(mine.tree, {**as_it_came, **new_mine.entries}, new_mine.unknown)
 
 
 def _publish(session: Session, plans: List[TreePlan], outcome: Outcome) -> None:

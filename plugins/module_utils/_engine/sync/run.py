@@ -27,7 +27,7 @@ from ..stores.base import Store
 from . import capturing, decisions, doing, entries, restoring, rolling
 from .claim import Claim
 from .manifest import Manifest
-from .planning import TreePlan, is_of_another, plan_tree, plan_trees
+from .planning import TreePlan, plan_tree, plan_trees
 from .refs import Refs
 from .session import Request, Session, Site
 from .spec import TreeSpec
@@ -175,7 +175,7 @@ def _outcome(session: Session) -> Outcome:
 def _carry_out(session: Session, outcome: Outcome, plans: List[TreePlan], site: Optional[Site]) -> Outcome:
     """Do what is planned, or on a dry run only say so."""
     outcome.plans = plans
-    outcome.notes.extend(_strangers(plans))
+    outcome.notes.extend(_strangers(session, plans))
     outcome.versions = {plan.spec.name: plan.baseline_version + bool(plan.baseline_changes) for plan in plans}
     if session.request.dry_run:
         outcome.decisions = doing.count_news(session.store, doing.open_decisions(session, plans))
@@ -209,9 +209,9 @@ def _change(session: Session, outcome: Outcome, site: Optional[Site]) -> None:
         session.refs.drop_record(session.sync_id)
 
 
-def _strangers(plans: List[TreePlan]) -> List[str]:
+def _strangers(session: Session, plans: List[TreePlan]) -> List[str]:
     """A word on the trees whose base is of a host that had the name before."""
-    names = ", ".join(plan.spec.name for plan in plans if is_of_another(plan.base_ref, plan.host))
+    names = ", ".join(plan.spec.name for plan in plans if session.is_of_another_host(plan.base_ref, plan.host))
     note = "another host has this name since the last sync of %s: what it does not have is not taken for deleted"
     return [note % names] if names else []
 

@@ -11,14 +11,14 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tup
 
 from ..documents import Fleet
 from ..errors import InvalidSettings, StoreCorrupt
-from ..record import decode
+from ..record import Beat, decode
 from ..stores.base import Store
 from . import spec as specs
 from .capture import contents
 from .claim import Claim
 from .decisions import shown
 from .manifest import Manifest, digest, dump
-from .refs import Refs, Snapshot, new_sync_id
+from .refs import Base, Refs, Snapshot, new_sync_id
 from .spec import TreeSpec
 from .vault import Vault
 
@@ -134,7 +134,7 @@ class Session:
     _vault: Optional[Vault] = None
     _refs: Optional[Refs] = None
     _manifests: Dict[str, Manifest] = field(default_factory=dict)
-    _host: Optional[str] = None
+    _beat: Optional[Beat] = None
 
     def __enter__(self) -> Session:
         self.began = self.store.now()
@@ -177,13 +177,28 @@ class Session:
     @property
     def host(self) -> str:
         """The fingerprint of the host that has the machine's name now; empty where nobody can tell."""
-        if self._host is None:
+        return self.beat.fingerprint
+
+    @property
+    def beat(self) -> Beat:
+        """The machine's last heartbeat; one that says nothing where there is none that can be read."""
+        if self._beat is None:
+            self._beat = Beat(machine_id=self.machine_id, sequence=0, sent_at="")
+            found = self.store.read_beat(self.machine_id)
             try:
-                beat = self.store.read_beat(self.machine_id)
-                self._host = "" if beat is None else decode(beat.data, self.machine_id).fingerprint
+                self._beat = self._beat if found is None else decode(found.data, self.machine_id)
             except StoreCorrupt:  # a torn record: the next beat replaces it, if there is one
-                self._host = ""
-        return self._host
+                pass
+        return self._beat
+
+    def is_of_another_host(self, base: Optional[Base], host: str) -> bool:
+        """Whether a base is of another host than the one that a tree is of.
+
+        One that names none, from before bases did, is believed if nobody has taken the machine's name over.
+        """
+        if base is None:
+            return False
+        return base.host != host if base.host else host != "" and self.beat.took_over is not None
 
     def check(self) -> None:
         """Before each step that others would see: that the store is there, and nobody else is at work on this."""
