@@ -95,8 +95,8 @@ BY_BASELINE = (
     "force: true if they are meant to be deleted"
 )
 BY_ROLLBACK = (
-    "the rollback of tree %s would delete on %s %d of %d files, and these did not come with the sync; nothing was taken "
-    "back. Keep them elsewhere, or set force: true if they are meant to be deleted"
+    "the rollback of tree %s would delete on %s %d of %d files, and these did not come with the sync; nothing was "
+    "taken back. Keep them elsewhere, or set force: true if they are meant to be deleted"
 )
 
 
