@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import SyncMassDelete
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.refs import Refs
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -140,6 +141,19 @@ def test_a_host_that_takes_a_name_over_does_not_take_the_fleet_back(tmp_path: Pa
         again = trees.sync("web", "online")
         assert [(c["path"], c["action"]) for c in again["plan"]] == [("extra", "delete")], "it is web now"
         assert "another host" not in again["message"]
+
+
+def test_every_snapshot_says_of_which_host_it_is(trees: Trees) -> None:
+    trees.fleet.beat("web", fingerprint=NEW)
+    trees.put("web", news="of web")
+    trees.sync("web", "capture")
+    trees.put("db", index="of db")
+    trees.sync("db", "online")
+    trees.sync("web", "online")
+    trees.sync("web", "rollback")
+    with Refs(str(trees.fleet.path / "vault")) as refs:
+        kept = [one.host for one in refs.strict_snapshots("web", "site")]
+    assert kept[-3:] == [NEW] * 3
 
 
 def test_a_new_host_with_an_empty_disk_is_brought_up_to_date(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def _plan(session: Session, chosen: Chosen, mine: Optional[Manifest], wanted: Ma
             machine_id=session.machine_id,
             examples=sorted(lost)[:5],
         )
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged._replace(new_baseline=theirs))
+    whole = merged._replace(new_baseline=theirs)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, host=session.host)
 
 
 def _take_over_bases(session: Session, trees: List[str]) -> None:

@@ -141,7 +141,7 @@ def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optiona
     whole = merged._replace(new_baseline=other.new_baseline, changes=changes)
     base_ref = session.refs.base(session.machine_id, spec.name)
     base = session.manifest(base_ref.manifest if base_ref is not None else None, spec)
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, captured)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, captured, session.host)
 
 
 def _with(new_mine: Manifest, mine: Manifest, brought: Manifest, spec: TreeSpec) -> Manifest:
