@@ -106,6 +106,11 @@ mounted:
   returned: success
   type: bool
   sample: false
+free:
+  description: How many bytes are free where O(workdir) is.
+  returned: when O(op=capture)
+  type: int
+  sample: 21474836480
 error_code:
   description:
     - What went wrong, as a stable code.

@@ -15,10 +15,15 @@ from typing import Any, Dict, List
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreCorrupt
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    DiskSpaceLow,
+    InvalidSettings,
+    StoreCorrupt,
+)
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import carried, keeping
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import machine as machines
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.carried import CarriedSite
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.packing import SPARE
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.staging import Staging
@@ -35,6 +40,8 @@ class Connection:
         self.workdir = self.root / "tmp"
         self.workdir.mkdir(exist_ok=True)
         self.calls: List[str] = []
+        self.most = 0
+        """How many bundles there were at once."""
 
     def call(self, **options: Any) -> Dict[str, Any]:
         """As ``heartbeat_tree`` does."""
@@ -44,7 +51,12 @@ class Connection:
         dry_run = options.get("dry_run", False)
         return here.run(options["op"], options.get("number", 0), options.get("last", {}), vault, dry_run)
 
+    def _count(self) -> None:
+        held = [path for path in self.workdir.iterdir() if path.name.startswith("bundle-")]
+        self.most = max(self.most, len(held))
+
     def fetch(self, remote: str, local: str) -> None:
+        self._count()
         shutil.copy(remote, local)
 
     def put(self, local: str, name: str) -> None:
@@ -52,9 +64,6 @@ class Connection:
 
     def tell(self, text: str) -> None:
         pass
-
-    def files(self) -> List[str]:
-        return sorted(path.name for path in self.workdir.iterdir())
 
 
 def sync(trees: Trees, connection: Connection, event: str, direct: bool = False, **options: Any) -> Dict[str, Any]:
@@ -187,3 +196,38 @@ def test_a_tree_that_holds_the_store_of_the_machine_is_refused(tmp_path: Path, d
     connection.root = tmp_path
     with pytest.raises(InvalidSettings, match="holds the store itself"):
         sync(trees, connection, "online", direct=True, dry_run=dry_run)
+
+
+def test_a_machine_keeps_one_bundle_at_a_time(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carried, "BUNDLE_BYTES", 1000)
+    trees.put("web", **{"f%d" % number: str(number) * 600 for number in range(5)})
+    connection = Connection(trees, "web")
+    sync(trees, connection, "online")
+    assert connection.calls.count("bundle") == 5
+    assert connection.most == 1
+
+
+class Full(Connection):
+    """A machine that has room for what is sent to it, or just not."""
+
+    free = 0
+
+    def call(self, **options: Any) -> Dict[str, Any]:
+        return dict(super().call(**options), free=self.free)
+
+
+def test_what_does_not_fit_is_not_sent(trees: Trees) -> None:
+    trees.put("web", a="1" * 5000, b="2" * 5000, same="of both")
+    trees.put("db", same="of both")
+    with (trees.www("web") / "hole").open("wb") as stream:
+        stream.truncate(1 << 28)
+    sync(trees, Connection(trees, "web"), "online")
+    full = Full(trees, "db")
+    full.free = SPARE + 9_000
+    with pytest.raises(DiskSpaceLow, match=r"1\d{4} bytes are to be sent to db, .* Make room there"):
+        sync(trees, full, "online")
+    assert trees.files("db") == {"same": "of both"}
+    assert not list(full.workdir.glob("sent-*"))
+    full.free = SPARE + 12_000
+    sync(trees, full, "online")
+    assert (trees.www("db") / "hole").stat().st_size == 1 << 28

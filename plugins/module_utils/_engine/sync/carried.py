@@ -4,8 +4,9 @@
 """The trees of another host, at the end of a connection: manifests and missing contents are carried to and fro.
 
 Two or three operations a machine: look at the trees, pack what the vault does not have (left out when that is nothing),
-bring the trees up to date (the same). Large contents go in several bundles, so that neither side needs much room. If
-the machine has mounted the fleet's own store, contents are not carried at all.
+bring the trees up to date (the same). Large contents go in several bundles. Of those that come from a machine, neither
+side keeps more than one at a time. What is sent to it has to be there as a whole before a tree is touched; whether it
+fits is found out first. If the machine has mounted the fleet's own store, contents are not carried at all.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import shutil
 import tempfile
 from typing import Any, Dict, Iterable, List, Mapping, Protocol, Set, Tuple
 
-from ..errors import StoreCorrupt
+from ..errors import DiskSpaceLow, StoreCorrupt
 from . import manifest as manifests
 from .capture import contents, forget, named
 from .manifest import Manifest
+from .packing import SPARE
 from .session import Applied, Captured, Session, Step
 from .spec import TreeSpec
 from .steps import needed
@@ -59,6 +61,7 @@ class CarriedSite:
         self.carrier = carrier
         self.direct = direct
         self.mounted = False
+        self._free = 0
         self._folder = ""
 
     def __enter__(self) -> CarriedSite:
@@ -83,6 +86,7 @@ class CarriedSite:
             op="capture", trees=declared, last=last, store_id=self._store_id(session), dry_run=dry_run
         )
         self.mounted = bool(done["mounted"])
+        self._free = int(done["free"])
         found: Dict[str, Captured] = {}
         carried: Dict[str, Manifest] = {}
         for spec in trees:
@@ -177,6 +181,7 @@ class CarriedSite:
         for step in steps:
             sizes = contents(step.after)
             wanted.update({digest: sizes[digest] for digest in needed(step.before, step.after, step.spec)})
+        self._check_space(session, session.vault.stored(wanted))
         total, done = sum(wanted.values()), 0
         for number, part in enumerate(_parts([("", digest, wanted[digest]) for digest in sorted(wanted)])):
             local = self._local("bundle")
@@ -185,6 +190,17 @@ class CarriedSite:
             os.unlink(local)
             done += sum(wanted[digest] for digest in part[""])
             self._tell("sent", done, total)
+
+    def _check_space(self, session: Session, size: int) -> None:
+        """:raises DiskSpaceLow: what has to be sent does not fit on the machine."""
+        if size and size + SPARE > self._free:
+            raise DiskSpaceLow(
+                "%d bytes are to be sent to %s, %d are to stay free there, and %d are free where Ansible keeps its "
+                "temporary files (remote_tmp); no tree was changed. Make room there, or set ansible_remote_tmp to a "
+                "directory that has it, then sync again" % (size, session.machine_id, SPARE, self._free),
+                needed=size + SPARE,
+                free=self._free,
+            )
 
     # -- files ---------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class Machine:
                 for spec in self.trees.values():
                     refuse_vault_inside(spec, os.path.join(location, PACKS))
             found = self.capture(last, vault, dry_run)
-            return {"changed": False, "mounted": vault is not None, "trees": found}
+            return {"changed": False, "mounted": vault is not None, "trees": found, "free": self._free()}
         finally:
             if vault is not None:
                 vault.close()
@@ -108,14 +108,25 @@ class Machine:
         """For the apply that may follow, in a process of its own."""
         self._write("signatures-" + name, json.dumps(signatures).encode("ascii"))
 
+    def _free(self) -> int:
+        """How many bytes are free for what may be sent."""
+        if not self.workdir:
+            return 0
+        state = os.statvfs(self.workdir)
+        return state.f_bavail * state.f_frsize
+
     # -- what the vault does not have ----------------------------------------------------------------------------
 
     def bundle(self, number: int) -> Dict[str, Any]:
-        """Pack the contents that the file ``wanted-<number>`` names: tree -> digests.
+        """Pack the contents that the file ``wanted-<number>`` names: tree -> digests. The bundles before it have been
+        fetched, and go.
 
         :returns: tree -> ``bundle`` (the file), its ``bytes``, and ``lost``: what has changed since it was captured.
         """
         found: Dict[str, Any] = {}
+        for name in os.listdir(self.workdir):
+            if name.startswith("bundle-"):
+                os.unlink(os.path.join(self.workdir, name))
         wanted = self._json("wanted-%d" % number)
         for name, digests in sorted(wanted.items()):
             spec = self._tree(name)
