@@ -155,7 +155,10 @@ def _write_last(store: Store, outcome: Outcome, seen: Observation) -> None:
 def _cached(store: Store, ttl: int) -> Optional[Outcome]:
     """The last result again, if it is fresh enough and nothing was committed since."""
     last = _read_last(store)
-    if last is None or not 0 <= store.now() - last.checked_at <= ttl:
+    if last is None:
+        return None
+    now = store.now()
+    if not 0 <= now - last.checked_at <= ttl:
         return None
     if journal.read_commit(store, last.number + 1) is not None:
         return None
@@ -170,6 +173,7 @@ def _cached(store: Store, ttl: int) -> Optional[Outcome]:
         notes={"skewed": last.result.get("skewed", {}), "torn": last.result.get("torn", {})},
         problems=list(last.result.get("problems", [])),
         cached=True,
+        asked_at=now,
         calendar=maintenance.load(store)[0],
     )
 

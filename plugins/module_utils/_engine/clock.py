@@ -12,6 +12,9 @@ import time
 
 NS = 1_000_000_000
 MS = 1_000_000
+EARLIEST = -62_135_596_800 * NS
+LATEST = 253_402_300_800 * NS - 1
+"""The years 1 to 9999: what ISO 8601 can write. A file system may stamp, and a document may say, any number."""
 
 
 def boot_time() -> int:
@@ -20,8 +23,8 @@ def boot_time() -> int:
 
 
 def iso(ns: int) -> str:
-    """Nanoseconds since the epoch as ``2026-01-31T12:00:00.123456Z``."""
-    seconds, rest = divmod(ns, NS)
+    """Nanoseconds since the epoch as ``2026-01-31T12:00:00.123456Z``; what is out of range, as the end of the range."""
+    seconds, rest = divmod(min(max(ns, EARLIEST), LATEST), NS)
     return "%04d-%02d-%02dT%02d:%02d:%02d" % time.gmtime(seconds)[:6] + ".%06dZ" % (rest // 1000)
 
 

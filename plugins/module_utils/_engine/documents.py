@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterable, List, Optional, Type, TypeVar
 
 from . import earlier, sealed
+from .clock import EARLIEST, LATEST
 from .errors import HeartbeatError, InvalidSettings, StoreCorrupt
 from .identity import is_machine_id
-from .metadata import strict_json
+from .metadata import plain_json, strict_json
 from .settings import SETTING_NAMES, Settings, from_mapping
-from .state import Commit, Incident, State
+from .state import STATUSES, Commit, Incident, Memory, State
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -79,6 +80,8 @@ class LastCheck:
 class _LastResult:
     """What ``LastCheck.result`` must look like to be of use."""
 
+    __pydantic_config__: ClassVar[Dict[str, Any]] = {"allow_inf_nan": False}
+
     skewed: Dict[str, float] = field(default_factory=dict)
     torn: Dict[str, str] = field(default_factory=dict)
     problems: List[Dict[str, str]] = field(default_factory=list)
@@ -130,7 +133,7 @@ def load(kind: Type[Document], data: bytes) -> Document:
     :raises ValueError: with what is wrong with it.
     """
     try:
-        strict_json(data.decode("utf-8"))
+        plain_json(data, "document")
         found: Document = _adapter(kind).validate_json(data)
     except ValueError as exc:
         raise ValueError(_explain(exc)) from exc
@@ -146,6 +149,7 @@ def load_commit(data: bytes, number: int) -> Commit:
         commit: Commit = _adapter(Commit).validate_json(sealed.unseal(data), strict=True)
     except ValueError as exc:
         raise ValueError(_explain(exc)) from exc
+    _check_statuses(memory for memory in commit.memories.values() if memory is not None)
     if commit.number != number:
         raise ValueError("it says it is number %d" % commit.number)
     return commit
@@ -160,8 +164,16 @@ def load_state(data: bytes) -> State:
         checkpoint: Checkpoint = _adapter(Checkpoint).validate_json(sealed.unseal(data), strict=True)
     except ValueError as exc:
         raise ValueError(_explain(exc)) from exc
+    if checkpoint.state.number < 0:
+        raise ValueError("it is from before the first commit")  # from there on would be read for ever
+    _check_statuses(checkpoint.state.machines.values())
     checkpoint.state.roster = dict.fromkeys(checkpoint.roster.split("\n") if checkpoint.roster else ())
     return checkpoint.state
+
+
+def _check_statuses(memories: Iterable[Memory]) -> None:
+    if any(memory.status not in STATUSES for memory in memories):
+        raise ValueError("it has a status that there is not")
 
 
 def dump_state(state: State) -> bytes:
@@ -184,8 +196,10 @@ def load_incident(data: bytes) -> Incident:
 
     :raises ValueError: unusable.
     """
-    found: IncidentFile = _adapter(IncidentFile).validate_json(data)
-    return found.recorded
+    incident = load(IncidentFile, data).recorded
+    for time in (incident.opened_at, incident.since, incident.until, incident.closed_at):
+        _check_time(time)
+    return incident
 
 
 def load_last_check(data: bytes) -> LastCheck:
@@ -194,8 +208,14 @@ def load_last_check(data: bytes) -> LastCheck:
     :raises ValueError: unusable; the caller simply checks anew.
     """
     found: LastCheck = _adapter(LastCheck).validate_json(data)
+    _check_time(found.checked_at)
     _adapter(_LastResult).validate_python(found.result)
     return found
+
+
+def _check_time(ns: Optional[int]) -> None:
+    if ns is not None and not EARLIEST <= ns <= LATEST:
+        raise ValueError("a time is out of range")
 
 
 @dataclass

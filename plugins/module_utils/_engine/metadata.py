@@ -62,6 +62,20 @@ def strict_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def plain_json(data: bytes, what: str) -> Any:
+    """A document that anybody may have edited, if its values can be written down again: valid Unicode, finite numbers.
+
+    :param what: how errors name it.
+    :raises ValueError: it is none.
+    """
+    value = strict_json(data.decode("utf-8"))
+    try:
+        validate(value, what, 0)
+    except InvalidMetadata as exc:
+        raise ValueError(exc.message) from exc
+    return value
+
+
 def _no_duplicates(pairs: List[Tuple[str, Any]]) -> Any:
     result = dict(pairs)
     if len(result) != len(pairs):

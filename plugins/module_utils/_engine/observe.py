@@ -151,8 +151,8 @@ def _open_one(store: Store, result: Observation, machine: str) -> Sighting:
     began: Optional[int] = None
     ended: Optional[int] = None
     if beat.missed is not None and beat.missed.count > 0:
-        began = found.received_at - beat.missed.began_ms * MS
-        ended = found.received_at - beat.missed.ended_ms * MS
+        began = max(0, found.received_at - beat.missed.began_ms * MS)
+        ended = max(0, found.received_at - beat.missed.ended_ms * MS)
     return Sighting(
         received_at=found.received_at,
         boot_id=beat.boot_id,

@@ -37,6 +37,8 @@ class Outcome:
     cached: bool = False
     changed: bool = False
     """Whether it recorded anything that somebody sees: a transition, an incident, an entry."""
+    asked_at: Optional[int] = None
+    """The store's time when a result was asked for that had been kept; None for one that was not."""
     observation: Optional[Observation] = None
     opened: int = 0
     races: int = 0
@@ -57,7 +59,7 @@ def check_result(store: Store, outcome: Outcome, fleet: Fleet, include_details: 
     newly = {status: sorted(t.machine_id for t in changes if t.to_status == status) for status in STATUSES}
     problems = list(outcome.problems) + record_problems(outcome.notes)
     try:
-        conflicts = live_conflicts(store, outcome.checked_at, fleet.settings)
+        conflicts = live_conflicts(store, outcome.asked_at or outcome.checked_at, fleet.settings)
     except HeartbeatError as exc:  # what was committed is told all the same: no later check says it again
         conflicts = []
         problems.append({"kind": "conflicts_unread", "path": "conflicts", "what": exc.message})

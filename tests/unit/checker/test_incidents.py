@@ -148,7 +148,10 @@ def test_documents_are_written_anew_when_nobody_knows_which_are(failed: RealFlee
     assert document.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"recorded": {"incident_id": 7}}'])
+FAR = b'{"recorded": {"incident_id": "x", "kind": "mass_failure", "opened_at": 1%s, "since": 0}}' % (b"0" * 33)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"recorded": {"incident_id": 7}}', FAR])
 def test_a_damaged_document_hides_no_other(failed: RealFleet, content: bytes) -> None:
     (failed.path / "incidents" / "mass-0000.json").write_bytes(content)
     assert [i["incident_id"] for i in info(failed)["incident_history"]] == [incident_id(failed)]

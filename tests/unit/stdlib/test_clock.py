@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import iso, parse_iso, to_ns, to_seconds
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import (
+    EARLIEST,
+    LATEST,
+    iso,
+    parse_iso,
+    to_ns,
+    to_seconds,
+)
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.strategies import TIMES
 
 OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59)
@@ -45,6 +52,15 @@ def test_an_offset_changes_the_writing_not_the_moment(local: datetime.datetime, 
 )
 def test_times_as_people_write_them(text: str, ns: int) -> None:
     assert parse_iso(text) == ns
+
+
+@pytest.mark.parametrize("ns", [253_402_300_800 * 10**9, 10**24, 10**33, 10**5000], ids=range(4))
+def test_what_is_out_of_range_is_written_as_the_end_of_the_range(ns: int) -> None:
+    """A file system stamps what it is told, and a document says what it likes."""
+    assert iso(ns) == "9999-12-31T23:59:59.999999Z"
+    assert iso(-ns) == "0001-01-01T00:00:00.000000Z"
+    assert parse_iso(iso(-ns)) == EARLIEST
+    assert parse_iso(iso(ns)) == LATEST // 1000 * 1000
 
 
 @pytest.mark.parametrize("text", ["2026-01-31T12:00:00", "2026-01-31 12:00:00.5", "2026-01-31"])

@@ -294,8 +294,11 @@ def test_conflicts_are_shown_while_they_go_on(fleet: Fleet) -> None:
         b'{"machine_id": 7}',
         b'{"machine_id": "web9", "machine_id": "web9"}',
         b'{"machine_id": "web9", "refused": ' + b"[" * 100_000,
+        b'{"machine_id": "web9", "refused_host": "\\ud800"}',
+        b'{"machine_id": "web9", "\\udfff": 1}',
+        b'{"machine_id": "web9", "refused": 1e999}',
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_damaged_notes_of_conflicts_hide_no_other(fleet: Fleet, data: bytes) -> None:
     register(fleet.store(), "web1", fingerprint=FIRST)
@@ -309,6 +312,16 @@ def test_what_is_no_note_of_a_conflict_hides_no_other(fleet: Fleet, make: Any) -
     register(fleet.store(), "web1", fingerprint=FIRST)
     conflict(fleet, fingerprint=SECOND)
     make(str(fleet.location / "conflicts/0.json"))
+    assert [entry["machine_id"] for entry in shown(fleet)] == ["web1"]
+
+
+def test_a_note_from_the_future_says_nothing_until_its_host_tries_again(fleet: Fleet) -> None:
+    register(fleet.store(), "web1", fingerprint=FIRST)
+    conflict(fleet, fingerprint=SECOND)
+    (note,) = (fleet.location / "conflicts").iterdir()
+    os.utime(note, (10_413_792_000, 10_413_792_000))  # the year 2300
+    assert shown(fleet) == []
+    conflict(fleet, fingerprint=SECOND)
     assert [entry["machine_id"] for entry in shown(fleet)] == ["web1"]
 
 

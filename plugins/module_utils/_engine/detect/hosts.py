@@ -47,4 +47,4 @@ def _cause(sighting: Sighting, recorded: Optional[str]) -> Optional[str]:
         return TAKEOVER if sighting.took_over is not None else REBOOT
     if recorded == now:
         return None
-    return REBOOT if recorded.split(":")[1] == now.split(":")[1] else TAKEOVER
+    return REBOOT if recorded.partition(":")[2] == now.partition(":")[2] else TAKEOVER

@@ -9,8 +9,9 @@ import json
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from .. import journal, sealed
-from ..clock import NS
+from ..clock import LATEST, NS
 from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
+from ..metadata import plain_json
 from ..record import Beat
 from ..report import shorten
 from ..settings import Thresholds
@@ -127,9 +128,10 @@ def _remembered(scene: Scene) -> Dict[str, Tuple[str, int, int]]:
     """Boot, sequence and arrival of each machine's beat at the last diagnosis; nothing where that is of no use."""
     found: Dict[str, Tuple[str, int, int]] = {}
     try:
-        kept: Any = json.loads(sealed.unseal(scene.store.read(MEMORY) or b""))
+        kept: Any = plain_json(sealed.unseal(scene.store.read(MEMORY) or b""), MEMORY)
         for machine, (boot_id, sequence, received_at) in kept.items():
-            found[machine] = (str(boot_id), int(sequence), int(received_at))
+            if max(abs(sequence), abs(received_at)) < LATEST:
+                found[machine] = (str(boot_id), int(sequence), int(received_at))
     except (HeartbeatError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
     return found

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from ..clock import iso
 from ..errors import HeartbeatError
-from ..metadata import strict_json
+from ..metadata import plain_json
 from ..stores.base import Store, read_if_file
 from .finding import subject
 
@@ -33,7 +33,7 @@ def newest(store: Store) -> Tuple[Optional[str], Dict[str, Any]]:
     for name in reversed(reports(store)):
         try:
             found = read_if_file(store, "%s/%s" % (FOLDER, name))
-            document = strict_json(found.data.decode("utf-8")) if found is not None else None
+            document = plain_json(found.data, "report") if found is not None else None
             if document is not None and isinstance(essence(document), dict):
                 return name, document
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

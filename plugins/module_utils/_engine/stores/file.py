@@ -15,6 +15,7 @@ import stat
 from contextlib import ExitStack, contextmanager
 
 from ..errors import StoreUnavailable, from_os_error
+from ..identity import is_machine_id
 from ..record import MAX_RECORD_BYTES, file_name, machine_id_of
 from . import atomic
 
@@ -213,6 +214,8 @@ class FileStore:
         return result
 
     def read_beat(self, machine_id: str) -> Optional[Received]:
+        if not is_machine_id(machine_id):
+            return None  # a document named it; no machine can
         return self._read("heartbeats", file_name(machine_id), MAX_RECORD_BYTES)
 
     def write_beat(self, machine_id: str, data: bytes, first: bool = False) -> Optional[int]:
@@ -282,6 +285,8 @@ class FileStore:
 
     def read_commit(self, number: int) -> Optional[Received]:
         name = _commit_name(number)
+        if len(name) > len(_commit_name(0)):
+            return None  # a document named it; no journal gets there
         # The archived one counts: a writer that slept may have left another under the number (see append_commit). Last
         # the archive again, for the commit may have been moved in between.
         for folder in ("journal/archive", "journal", "journal/archive"):
