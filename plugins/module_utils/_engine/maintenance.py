@@ -14,11 +14,13 @@ from .clock import iso, parse_iso, to_ns, to_seconds
 from .detect.planned import Calendar, Maintenance
 from .errors import InvalidSettings
 from .identity import is_machine_id
+from .metadata import validate
 from .stores.base import Store, printable, read_if_file
 
 FOLDER = "maintenance"
 KEEP = to_ns(7 * 86_400)
 """How long a window that is over is kept for people to see; it is removed when the next one is set."""
+SHORTEST = 0.001
 LONGEST = 366 * 86_400.0
 _PATTERN = frozenset("*?[]!")
 
@@ -102,14 +104,14 @@ def set_window(store: Store, request: Request, dry_run: bool = False) -> Dict[st
     """Set a window, or change one that is not over yet.
 
     :returns: ``changed``, ``window``, ``diff``.
-    :raises InvalidSettings: what is asked for makes no sense; nothing was changed.
+    :raises InvalidSettings: what is asked for makes no sense; nothing was changed. ``InvalidMetadata`` likewise.
     """
     store.connect()
     now = store.now()
     before = _find(store, request.name)
     if before is not None and before.last_end <= now:
         before = None  # that one is over; this is another of the same name
-    after = _wanted(request, before, now)
+    after = _checked(_wanted(request, before, now))
     changed = after != before
     if changed and not dry_run:
         _remove_old(store, now)
@@ -167,6 +169,7 @@ def _wanted(request: Request, before: Optional[Maintenance], now: int) -> Mainte
     machines = sorted({_pattern(m) for m in request.machines})
     if not machines and not request.metadata:
         raise InvalidSettings("name machines, patterns or metadata: for whom is the window?")
+    validate(request.metadata, "metadata", 1)
     return Maintenance(
         window_id=_name(request.name),
         start=start,
@@ -177,6 +180,17 @@ def _wanted(request: Request, before: Optional[Maintenance], now: int) -> Mainte
         reason=request.reason,
         created_at=before.created_at if before is not None else now,
     )
+
+
+def _checked(window: Maintenance) -> Maintenance:
+    """A window as the next check will read it.
+
+    :raises InvalidSettings: it would pass it over.
+    """
+    try:
+        return _from_file(documents.load_maintenance(_document(window)), window.window_id + ".json")
+    except ValueError as exc:
+        raise InvalidSettings("no check could use this window: %s" % exc) from exc
 
 
 def _name(name: str) -> str:
@@ -206,8 +220,10 @@ def _time(option: str, text: str) -> int:
 
 
 def _duration(seconds: Optional[float]) -> int:
-    if seconds is None or not 0 < seconds <= LONGEST:
-        raise InvalidSettings("duration: %s is refused: it must be above 0 and at most %d s" % (seconds, LONGEST))
+    if seconds is None or not SHORTEST <= seconds <= LONGEST:
+        raise InvalidSettings(
+            "duration: %s is refused: it must be at least %g s and at most %d s" % (seconds, SHORTEST, LONGEST)
+        )
     return to_ns(seconds)
 
 
@@ -225,7 +241,7 @@ def _find(store: Store, name: str) -> Optional[Maintenance]:
         return None  # a damaged document is replaced
 
 
-def _save(store: Store, window: Maintenance) -> None:
+def _document(window: Maintenance) -> bytes:
     document = {
         "window_id": window.window_id,
         "machines": window.machines,
@@ -236,7 +252,11 @@ def _save(store: Store, window: Maintenance) -> None:
         "reason": window.reason,
         "created_at": iso(window.created_at),
     }
-    store.write(_path(window.window_id), (json.dumps(document, indent=2) + "\n").encode())
+    return (json.dumps(document, indent=2) + "\n").encode()
+
+
+def _save(store: Store, window: Maintenance) -> None:
+    store.write(_path(window.window_id), _document(window))
 
 
 def _remove_old(store: Store, now: int) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Dict
 
@@ -12,7 +13,11 @@ import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import maintenance
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS, parse_iso
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreUnavailable
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    InvalidMetadata,
+    InvalidSettings,
+    StoreUnavailable,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.maintenance import Request
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
@@ -120,6 +125,12 @@ def test_times_of_any_zone(fleet: RealFleet, given: str, meant: str) -> None:
         ({"machines": ["web"], "end": "2099-02-30T00:00:00Z"}, "end: day"),
         ({"machines": ["web"], "end": "9999-12-31T23:59:59-14:00"}, "end: "),
         ({"machines": ["web"], "start": "0001-01-01T00:00:00+14:00", "duration": 1.0}, "start: "),
+        ({"machines": ["web"], "duration": 0.0004}, "duration: 0.0004 is refused: it must be at least 0.001 s"),
+        (
+            {"machines": ["web"], "end": "2099-01-01T00:00:00Z", "duration": 0.0004, "flexible": True},
+            "duration: 0.0004 is refused",
+        ),
+        ({"machines": ["web"], "duration": 1.0, "reason": "\ud800"}, "no check could use this window"),
         ({"name": "Work", "machines": ["web"], "duration": 1.0}, "name: 'Work'"),
         ({"name": "../../x", "machines": ["web"], "duration": 1.0}, "name: '../../x'"),
         ({"name": "", "machines": ["web"], "duration": 1.0}, "name: ''"),
@@ -132,6 +143,35 @@ def test_what_makes_no_sense_is_refused(fleet: RealFleet, wanted: Dict[str, Any]
             set_window(fleet, **{"name": "work", **wanted}, dry_run=dry_run)
         assert why in caught.value.message
     assert fleet.tree() == before
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (float("nan"), "metadata.load is nan, which JSON cannot hold"),
+        ([1.0, float("-inf")], "metadata.load[1] is -inf"),
+        ("\udc80", "metadata.load is not valid Unicode text"),
+        (1 << 2000, "metadata.load is a number of more than 1024 bits"),
+    ],
+)
+def test_metadata_that_no_machine_can_have_are_refused(fleet: RealFleet, value: Any, why: str) -> None:
+    before = fleet.tree()
+    with pytest.raises(InvalidMetadata, match=re.escape(why)):
+        set_window(fleet, metadata={"load": value}, duration=60.0)
+    assert fleet.tree() == before
+
+
+def test_what_is_set_is_what_the_next_check_reads(fleet: RealFleet) -> None:
+    wanted = {
+        "machines": ["WEB*", "db"],
+        "metadata": {"a": {"b": [1, 2.5, True, None]}},
+        "reason": "caf\u00e9",
+    }
+    answer = set_window(fleet, **wanted, end="2099-01-01T00:00:00.1234567+05:30", duration=0.0014, flexible=True)
+    (read,) = fleet.check()["maintenance"]
+    assert read == answer["window"]
+    assert (read["duration"], read["metadata"]) == (0.001, wanted["metadata"])
+    assert fleet.check()["problems"] == []
 
 
 def test_a_window_needs_a_store(tmp_path: Path) -> None:
