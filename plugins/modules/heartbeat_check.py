@@ -231,6 +231,7 @@ problems:
       what: it is empty
 clock_skew_ms:
   description: Machines whose clock differs from the store's by more than C(clock_skew_warning), with the difference.
+    It is warned of.
   returned: success
   type: dict
   sample:
@@ -355,6 +356,11 @@ def check(module: AnsibleModule, store: FileStore) -> Dict[str, Any]:
         "after": "".join("%s: %s\n" % (t["machine_id"], t["to"]) for t in changes),
     }
     result["warnings"] = ["incident %s: %s" % (i["incident_id"], i["reason"]) for i in result["incidents"]]
+    if result["clock_skew_ms"]:
+        wrong = ["%s (%+.1f s)" % (machine, skew / 1000) for machine, skew in result["clock_skew_ms"].items()]
+        result["warnings"].append(
+            "clocks differ from the store's: %s; put the time service of these hosts right" % shorten(wrong)
+        )
     bad = []
     for status in params["fail_on"]:
         names = [name for name in result[status] if name not in result["planned"]]
