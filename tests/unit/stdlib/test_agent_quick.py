@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -52,6 +53,19 @@ def test_a_quick_beat_imports_nothing_but_what_the_interpreter_has(agent: Agent,
     quick = imported(agent.quick("-X", "importtime").stderr)
     assert {"json", "_engine.register"} <= careful
     assert quick == imported(bare.stderr)
+
+
+def test_the_group_may_read_a_quick_record_whatever_the_umask(agent: Agent, fleet: Fleet) -> None:
+    careful_beat(agent)
+    prepared = agent.prepared.stat().st_ino
+    umask = os.umask(0o077)
+    try:
+        for _beat in range(2):
+            beaten(agent.quick())
+            assert fleet.record("web1").stat().st_mode & 0o777 == 0o664
+    finally:
+        os.umask(umask)
+    assert agent.prepared.stat().st_ino == prepared, "they were quick"
 
 
 def test_a_quick_record_is_what_a_careful_one_would_be(agent: Agent, fleet: Fleet) -> None:

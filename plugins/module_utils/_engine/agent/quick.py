@@ -215,6 +215,7 @@ def main(argv: "list[str]") -> None:
     config_path = argv[1] if len(argv) > 1 else DEFAULT_CONFIG
     if len(argv) > 2:  # another of the agent's commands, such as stop: a service manager needs but one path
         raise SystemExit(careful([argv[2], "--config", config_path]))
+    posix.umask(0o002)  # those who check must be able to read the record; on this host all modes are given
     try:
         beat(config_path)
     except (Changed, OSError, ValueError):
