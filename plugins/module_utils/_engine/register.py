@@ -36,10 +36,11 @@ def read_settings(store: Store, now: Optional[int] = None) -> Settings:
     :param now: the store's time, to judge another host by them: then :mod:`.earlier` thresholds count as well.
     """
     from .settings import Settings, from_mapping
+    from .stores.base import read_if_file
 
-    data = store.read("fleet.json")
     try:
-        raw = strict_json((data or b"").decode("utf-8"))
+        found = read_if_file(store, "fleet.json")
+        raw = strict_json((found.data if found is not None else b"").decode("utf-8"))
         settings = from_mapping(raw.get("settings", {}), sync=False)
     except (ValueError, AttributeError, HeartbeatError):
         return Settings()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import math
+import os
 import re
 from typing import Any, Dict
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import patterns
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import read_settings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import read_settings, register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import (
     MAX_SECONDS,
     SETTING_NAMES,
@@ -329,7 +330,15 @@ def test_a_pattern_matches_as_a_shell_does() -> None:
     ],
     ids=range(16),
 )
-def test_an_agent_goes_on_with_defaults_whatever_somebody_made_of_fleet_json(fleet: Fleet, text: str) -> None:
+def test_an_agent_goes_on_with_defaults_whatever_somebody_wrote_into_fleet_json(fleet: Fleet, text: str) -> None:
     """The checkers report the damage; were the agents to stop, one slip of an editor would silence the fleet."""
     (fleet.location / "fleet.json").write_bytes(text.encode("latin-1"))
     assert read_settings(fleet.store()) == Settings()
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: os.symlink("elsewhere", path)])
+def test_an_agent_goes_on_with_defaults_whatever_lies_in_the_place_of_fleet_json(fleet: Fleet, make: Any) -> None:
+    (fleet.location / "fleet.json").unlink()
+    make(str(fleet.location / "fleet.json"))
+    assert read_settings(fleet.store()) == Settings()
+    assert register(fleet.store(), "web1")["is_new_machine"]

@@ -46,6 +46,27 @@ def test_a_read_only_store_says_so_and_is_still_read(fleet: Fleet) -> None:
     assert tree(fleet.root) == before
 
 
+BEAT = """
+host = os.path.join(sys.argv[2], "host")
+conf = config.Config("agent.conf", "store = %s\\nmachine_id = web1\\nstate_dir = %s" % (sys.argv[1], host))
+local.prepare_state_dir(host)
+answers = [outcome(beater.Beater(conf).beat) for _beat in range(2)]
+"""
+
+
+def test_a_host_beats_though_it_may_not_read_the_settings(shared: Fleet) -> None:
+    """Somebody with a umask of his own has edited them; the checks say so."""
+    mark = shared.location / "fleet.json"
+    mark.chmod(0)
+    state = shared.root / "of the host"
+    state.mkdir()
+    for path in (state, shared.location / "heartbeats", shared.location / "conflicts", shared.location / "locks"):
+        path.chmod(0o777)
+    answers = python(AS_NOBODY + BEAT + PRINT, str(shared.root), str(state))
+    mark.chmod(0o644)
+    assert [answer["result"]["sequence"] for answer in answers] == [1, 2]
+
+
 FILL = """
 root, by_bytes = sys.argv[1], sys.argv[2] == "bytes"
 store = file.FileStore(root, "default")
