@@ -57,16 +57,11 @@ options:
   machines:
     description:
       - Many machines, each of them registered on its behalf (see O(attest)).
-      - A bad one among them fails alone. The others are registered, and the task fails at the end.
+      - Each is a dictionary with C(machine_id), which is required, and C(metadata). They are as O(machine_id) and
+        O(metadata).
+      - A bad one among them fails alone, whatever it is. The others are registered, and the task fails at the end.
     type: list
-    elements: dict
-    suboptions:
-      machine_id:
-        description: The machine's name in the fleet. See O(machine_id).
-        type: raw
-      metadata:
-        description: Facts to keep with the heartbeat. See O(metadata).
-        type: raw
+    elements: raw
 seealso:
   - module: roosync.heartbeat.heartbeat_check
 """
@@ -221,9 +216,7 @@ def main() -> None:
             metadata=dict(type="dict"),
             attest=dict(type="bool"),
             allow_takeover=dict(type="bool", default=False),
-            machines=dict(
-                type="list", elements="dict", options=dict(machine_id=dict(type="raw"), metadata=dict(type="raw"))
-            ),
+            machines=dict(type="list", elements="raw"),
         ),
         mutually_exclusive=[("machines", "machine_id"), ("machines", "metadata"), ("machines", "attest")],
         supports_check_mode=True,

@@ -14,14 +14,21 @@ import time
 from dataclasses import replace
 
 from .clock import iso, to_ns
-from .errors import HeartbeatError, HeartbeatRegistrationFailed, IdentityConflict, StoreCorrupt
+from .errors import (
+    HeartbeatError,
+    HeartbeatRegistrationFailed,
+    IdentityConflict,
+    InvalidMachineId,
+    InvalidMetadata,
+    StoreCorrupt,
+)
 from .identity import normalise_machine_id
 from .metadata import encode_metadata, strict_json
 from .record import Beat, decode, encode, sent_now, skew_ms
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Dict, Iterable, List, Mapping, Optional
+    from typing import Any, Dict, Iterable, List, Optional
 
     from .settings import Settings
     from .stores.base import Received, Store
@@ -194,11 +201,11 @@ def _registered(placed: Placed, started: float, warning: Optional[str]) -> Dict[
 
 
 def register_many(
-    store: Store, machines: Iterable[Mapping[str, Any]], allow_takeover: bool = False, dry_run: bool = False
+    store: Store, machines: Iterable[Any], allow_takeover: bool = False, dry_run: bool = False
 ) -> Dict[str, Any]:
     """Register heartbeats on behalf of many machines; a bad one fails alone.
 
-    :param machines: each with ``machine_id`` and, if wanted, ``metadata``.
+    :param machines: each a mapping with ``machine_id`` and, if wanted, ``metadata``.
     :param allow_takeover: take over names from hosts that are still beating under them.
     :raises StoreUnavailable: there is no store; nothing was kept.
     """
@@ -206,11 +213,21 @@ def register_many(
     kept: List[Dict[str, Any]] = []
     failed: List[Dict[str, Any]] = []
     for index, machine in enumerate(machines):
-        name = machine.get("machine_id")
+        name = machine.get("machine_id") if isinstance(machine, dict) else None
         name = "" if name is None else name
         try:
-            metadata = machine.get("metadata")
+            metadata = _metadata_of(machine)
             kept.append(register(store, name, metadata, allow_takeover=allow_takeover, dry_run=dry_run))
         except HeartbeatError as exc:
             failed.append(dict(exc.as_result(), index=index, machine_id=str(name)[:80], msg=exc.message))
     return {"registered": kept, "failed_machines": failed}
+
+
+def _metadata_of(machine: Any) -> Any:
+    """What an item of ``machines`` says besides the name; it is refused if it is none."""
+    if not isinstance(machine, dict):
+        raise InvalidMachineId("%.80r is no machine; give a dictionary with machine_id and metadata" % (machine,))
+    unknown = sorted(set(map(str, machine)) - {"machine_id", "metadata"})
+    if unknown:
+        raise InvalidMetadata("unknown key %.80s; put what is to be kept with the heartbeat into metadata" % unknown[0])
+    return machine.get("metadata")

@@ -126,6 +126,10 @@ def test_the_bad_ones_of_a_batch_fail_alone(fleet: Fleet) -> None:
         {"machine_id": "web3", "metadata": {"x": "y" * 70_000}},
         {"machine_id": "WEB1", "metadata": {"n": 2}},
         {"machine_id": "web4", "metadata": None},
+        "nonsense",
+        None,
+        ["web5"],
+        {"machine_id": "web6", "meta": {"n": 1}, 7: 8},
     ]
     answer = register_many(store, machines)
     assert [(m["machine_id"], m["sequence"]) for m in answer["registered"]] == [("web1", 1), ("web1", 2), ("web4", 1)]
@@ -140,7 +144,14 @@ def test_the_bad_ones_of_a_batch_fail_alone(fleet: Fleet) -> None:
         (7, "IDENTITY_CONFLICT"),
         (8, "STORE_UNAVAILABLE"),
         (9, "INVALID_METADATA"),
+        (12, "INVALID_MACHINE_ID"),
+        (13, "INVALID_MACHINE_ID"),
+        (14, "INVALID_MACHINE_ID"),
+        (15, "INVALID_METADATA"),
     ]
+    assert failed[9]["msg"] == "'nonsense' is no machine; give a dictionary with machine_id and metadata"
+    assert failed[12]["machine_id"] == "web6"
+    assert not fleet.record("web6").exists()
     assert failed[0]["machine_id"] == "../../etc/passwd"
     assert failed[1]["path"] == "metadata.f"
     assert all(m["msg"] and len(m["machine_id"]) <= 80 for m in failed)
