@@ -79,11 +79,12 @@ options:
   zone_key:
     description:
       - A metadata key that divides the fleet into zones. The rule of O(mass_failure_count) then holds in each zone,
-        too. A new fleet has no zones.
+        too. A new fleet has no zones. V("") takes them away again.
     type: str
   forget_after:
     description:
-      - Seconds a machine must have been offline for O(forget_offline) to forget it. A new fleet has none set.
+      - Seconds a machine must have been offline for O(forget_offline) to forget it. A new fleet has none set, and V(0)
+        takes it away again.
     type: float
   clock_skew_warning:
     description:
@@ -128,7 +129,7 @@ options:
   keep_snapshots_for:
     description:
       - Snapshots and sync records that are younger than this many seconds are kept, however many there are. A new
-        fleet has none set.
+        fleet has none set, and V(0) takes it away again.
     type: float
   expect:
     description:

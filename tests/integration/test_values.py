@@ -50,7 +50,7 @@ def test_words_for_numbers(ansible: Ansible, tmp_path: Path) -> None:
     run = ansible.call("heartbeat_fleet", store=str(tmp_path), overrides={"lab-*": {"offline_after": "long"}})
     assert run.rc == 2, run.output
     assert run.result("heartbeat_fleet")["error_code"] == "INVALID_SETTINGS"
-    assert "overrides[lab-*].offline_after must be a number of seconds, not 'long'" in run.output
+    assert "overrides[lab-*].offline_after: 'long' is refused: it must be a number of seconds" in run.output
 
 
 def test_a_status_that_does_not_exist(ansible: Ansible, tmp_path: Path) -> None:

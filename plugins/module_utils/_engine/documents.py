@@ -257,6 +257,7 @@ def parse_fleet(data: bytes, where: str) -> FleetFile:
     bad = [name for name in document.expected if not is_machine_id(name)]
     if bad:
         raise _corrupt_fleet(where, "expected names an impossible machine id: %r" % bad[0][:80])
+    document.expected = list(dict.fromkeys(document.expected))
     return document
 
 

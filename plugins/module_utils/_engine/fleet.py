@@ -14,7 +14,7 @@ from .clock import iso, to_ns
 from .detect.ages import same_arrival
 from .errors import InvalidSettings, LockTimeout
 from .identity import normalise_machine_id
-from .settings import Settings, from_mapping
+from .settings import SETTING_NAMES, Settings, from_mapping
 from .state import OFFLINE, SKIPPED, Commit, Memory, State
 from .stores.file import FileStore
 
@@ -40,6 +40,8 @@ class Plan:
     before: Optional[documents.Fleet]
     after: documents.Fleet
     forgets: List[str]
+    unknown: List[str]
+    """Names in the fleet's file that are no settings; they are dropped."""
 
     @property
     def changed(self) -> bool:
@@ -67,7 +69,7 @@ def _shown(fleet: Optional[documents.Fleet], forgotten: List[str]) -> Dict[str, 
 def manage(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, Any]:
     """Bring a fleet to what is asked for.
 
-    :returns: ``changed``, ``created``, ``settings``, ``expected``, ``forgotten``, ``diff``.
+    :returns: ``changed``, ``created``, ``settings``, ``expected``, ``forgotten``, ``warnings``, ``diff``.
     :raises InvalidSettings: with the reason and the nearest sane value; nothing was changed.
     :raises InvalidMachineId: in ``expect`` or ``forget``; nothing was changed.
     """
@@ -84,6 +86,7 @@ def manage(store: FileStore, request: Request, dry_run: bool = False) -> Dict[st
         "settings": asdict(plan.after.settings),
         "expected": plan.after.expected,
         "forgotten": plan.forgets,
+        "warnings": ["fleet.json had an unknown setting, which is dropped: %.80s" % name for name in plan.unknown],
         "diff": plan.diff(),
     }
 
@@ -115,14 +118,18 @@ def _plan(store: FileStore, request: Request) -> Plan:
         raise InvalidSettings("%s is both to be expected and to be forgotten; say one of the two" % both[0])
     document = _existing(store)
     base = document or documents.FleetFile(os.urandom(16).hex(), "")
-    settings = from_mapping(dict(base.settings, **request.settings))
+    unknown = sorted(set(base.settings) - set(SETTING_NAMES))
+    stored = {name: value for name, value in base.settings.items() if name not in unknown}
+    settings = from_mapping(dict(stored, **request.settings))
+    if request.forget_offline and settings.forget_after is None:
+        raise InvalidSettings("forget_offline needs forget_after: say after how many seconds offline is long enough")
     forgets: List[str] = []
     if document is not None:
         state = journal.load(store).state
         forgets = _to_forget(store, state, forget, request.forget_offline, settings)
     expected = sorted((set(base.expected) | expect) - forget - set(forgets))
     after = documents.Fleet(base.store_id, base.created_at, settings, expected, earlier.parse(base.earlier))
-    return Plan(document is None, _before(document), after, forgets)
+    return Plan(document is None, _before(document), after, forgets, unknown)
 
 
 def _existing(store: FileStore) -> Optional[documents.FleetFile]:
@@ -156,11 +163,7 @@ def _to_forget(
 ) -> List[str]:
     known = {m for m in named if m in state.roster or store.read_beat(m) is not None}
     if all_offline:
-        if settings.forget_after is None:
-            raise InvalidSettings(
-                "forget_offline needs forget_after: say after how many seconds offline is long enough"
-            )
-        limit = store.now() - to_ns(settings.forget_after)
+        limit = store.now() - to_ns(settings.forget_after or 0)
         for machine, memory in state.machines.items():
             long_gone = memory.status == OFFLINE and memory.offline_since is not None and memory.offline_since <= limit
             if long_gone and not _has_beaten(store, machine, memory):

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
 MIN_INTERVAL = 0.1
 MAX_SECONDS = 30 * 86_400.0
+BEYOND_SENSE = 1e12
 MAX_KEPT_SECONDS = 3_650 * 86_400.0
 OVERRIDABLE = ("heartbeat_interval", "warning_after", "offline_after")
 SYNC_SETTINGS = ("sync_paths", "conflict_policy", "sync_parallel", "keep_snapshots", "keep_snapshots_for")
 """What only a sync asks for: a host that merely beats passes it over."""
+UNSET_BY = {"zone_key": "", "forget_after": 0, "keep_snapshots_for": 0}
+"""Settings that a fleet need not have, and the value that takes each away again."""
 CONFLICT_POLICIES = ("manual", "baseline", "machine", "newest")
 
 
@@ -123,7 +126,7 @@ def _typed(name: str, value: Any) -> Any:
         if not isinstance(value, bool):
             raise _refuse(name, value, "it must be true or false", True)
         return value
-    if name in ("forget_after", "zone_key", "keep_snapshots_for") and value is None:
+    if name in UNSET_BY and (value is None or value == UNSET_BY[name]) and not isinstance(value, bool):
         return None
     if name == "sync_paths":
         return _sync_paths(value)
@@ -133,7 +136,7 @@ def _typed(name: str, value: Any) -> Any:
         return value
     if name == "zone_key":
         if not isinstance(value, str) or not 0 < len(value) <= 100:
-            raise InvalidSettings("zone_key must be the name of a metadata key, not %r" % (value,))
+            raise _refuse(name, "%.80r" % (value,), "it must be the name of a metadata key", None)
         return value
     if name in ("confirm_offline", "confirm_online", "mass_failure_count", "sync_parallel", "keep_snapshots"):
         if not isinstance(value, int) or isinstance(value, bool):
@@ -180,11 +183,13 @@ def _seconds(name: str, value: Any) -> float:
     # NaN is neither; no float() yet, for a whole number can be too large for it.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not (value <= 0 or value > 0):
         unit = "" if setting == "mass_failure_ratio" else " of seconds"
-        raise InvalidSettings("%s must be a number%s, not %.80r" % (name, unit, value))
+        raise _refuse(name, "%.80r" % (value,), "it must be a number" + unit, getattr(Settings(), setting))
     if setting in ("hold_timeout", "clock_skew_warning") and value < 0:
         raise _refuse(name, value, "it must not be negative", 0)
     longest = MAX_KEPT_SECONDS if setting == "keep_snapshots_for" else MAX_SECONDS
-    if setting != "mass_failure_ratio" and value > longest:
+    if setting in ("heartbeat_interval", "warning_after"):
+        longest = BEYOND_SENSE  # how long they may be depends on each other; see _check_thresholds
+    elif setting != "mass_failure_ratio" and value > longest:
         raise _refuse(name, value, "it must be at most %d days" % (longest / 86_400), longest)
     return float(max(-longest, min(value, longest)))
 
@@ -236,7 +241,7 @@ def _check_thresholds(limits: Thresholds, where: str) -> None:
 def _refuse(name: str, value: Any, reason: str, nearest: Any) -> InvalidSettings:
     if isinstance(value, int) and value.bit_length() > 64:
         value = "a number of %d bits" % value.bit_length()
-    shown = "%.10g" % nearest if isinstance(nearest, float) else str(nearest).lower()
+    shown = "%.10g" % nearest if isinstance(nearest, float) else "none" if nearest is None else str(nearest).lower()
     return InvalidSettings(
         "%s: %s is refused: %s; the nearest sane value is %s" % (name, value, reason, shown),
         setting=name,

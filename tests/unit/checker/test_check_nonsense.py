@@ -47,7 +47,7 @@ def edit(fleet: RealFleet, **settings: Any) -> None:
     [
         ({"warning_after": 5}, "at least 2 x heartbeat_interval"),
         ({"offline_after": 80}, "offline_after"),
-        ({"heartbeat_interval": "soon"}, "must be a number of seconds"),
+        ({"heartbeat_interval": "soon"}, "it must be a number of seconds"),
         ({"heartbeat_interval": -1}, "heartbeat_interval: -1"),
         ({"auto_sync": "yes"}, "true or false"),
         ({"no_such_setting": 1}, "unknown setting no_such_setting"),

@@ -48,6 +48,8 @@ def test_refusals_are_real(row: List[str]) -> None:
     with_it: Dict[str, Any] = {name: nearest}
     if name == "heartbeat_interval" and nearest > 1:
         with_it.update(warning_after=2 * nearest, offline_after=3 * nearest)
+    elif name == "warning_after":
+        with_it.update(offline_after=max(120, nearest + 30))
     settings.from_mapping(with_it)
 
 

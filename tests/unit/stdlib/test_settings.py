@@ -88,6 +88,9 @@ def test_the_defaults_are_sane() -> None:
         ({"heartbeat_interval": 0}, "heartbeat_interval", 0.1, "a beat costs more than that"),
         ({"heartbeat_interval": 20 * 86_400}, "heartbeat_interval", 864_000.0, "three must fit into 30 days"),
         ({"warning_after": DAYS_30 - 1}, "warning_after", DAYS_30 - 30, "offline_after comes later"),
+        ({"warning_after": 99_999_999}, "warning_after", DAYS_30 - 30, "99999999.0 is refused"),
+        ({"warning_after": float("inf")}, "warning_after", DAYS_30 - 30, "offline_after comes later"),
+        ({"heartbeat_interval": 99_999_999}, "heartbeat_interval", 864_000.0, "99999999.0 is refused"),
         ({"heartbeat_interval": 60}, "warning_after", 120.0, "at least 2 x heartbeat_interval"),
         ({"warning_after": 59}, "warning_after", 60.0, "one lost beat must not warn"),
         ({"warning_after": 60, "offline_after": 89}, "offline_after", 90.0, "at least 3 x heartbeat_interval"),
@@ -131,13 +134,29 @@ def test_nonsense_is_refused_with_the_nearest_sane_value(
 
 @pytest.mark.parametrize("value", ["30", None, [30], {}, True, float("nan")])
 def test_durations_are_numbers(value: Any) -> None:
-    message = refusal({"heartbeat_interval": value}).message
-    assert message == "heartbeat_interval must be a number of seconds, not %r" % (value,)
+    error = refusal({"heartbeat_interval": value})
+    reason = "it must be a number of seconds; the nearest sane value is 30"
+    assert error.message == "heartbeat_interval: %r is refused: %s" % (value, reason)
+    assert error.details == {"setting": "heartbeat_interval", "nearest": 30.0}
 
 
 @pytest.mark.parametrize("value", ["half", None, True, float("nan")])
 def test_a_ratio_is_no_number_of_seconds(value: Any) -> None:
-    assert refusal({"mass_failure_ratio": value}).message == "mass_failure_ratio must be a number, not %r" % (value,)
+    reason = "it must be a number; the nearest sane value is 0.55"
+    assert refusal({"mass_failure_ratio": value}).message == "mass_failure_ratio: %r is refused: %s" % (value, reason)
+
+
+@pytest.mark.parametrize("name", ["zone_key", "forget_after", "keep_snapshots_for"])
+@pytest.mark.parametrize("value", [True, False, [], "x" * 101])
+def test_what_need_not_be_set_is_refused_like_the_rest(name: str, value: Any) -> None:
+    error = refusal({name: value})
+    assert error.details == {"setting": name, "nearest": None}
+    assert error.message.endswith("; the nearest sane value is none")
+
+
+@pytest.mark.parametrize(("name", "value"), [("zone_key", ""), ("forget_after", 0), ("keep_snapshots_for", 0.0)])
+def test_what_need_not_be_set_can_be_taken_away(name: str, value: Any) -> None:
+    assert from_mapping({name: value}) == Settings()
 
 
 @pytest.mark.parametrize("number", [10**400, -(10**400), 10**5_000], ids=["huge", "negative", "beyond-printing"])
