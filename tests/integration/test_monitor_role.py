@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -88,17 +90,33 @@ def test_results_and_a_hook(ansible: Ansible, store: Path) -> None:
     assert list((store / "default" / "logs").iterdir()) == []
 
 
-def test_a_python_of_its_own(ansible: Ansible, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_of_its_own(
+    ansible: Ansible, store: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """By default it gets a virtual environment, whatever Ansible's Python has; that goes with it."""
     monkeypatch.setattr(runner, "TIMEOUT", 600)  # a registry may be slow
     environment = store.parent / "environment"
     given = {"heartbeat_monitor_virtualenv": str(environment)}
+    umask = os.umask(0o077)  # which the plays inherit
+    request.addfinalizer(lambda: os.umask(umask))
     assert changed(play(ansible, store, "--check", **given))[:1] == ["Make it"]
     assert not environment.exists()
     assert changed(play(ansible, store, **given)) == ["Make it", "Install the libraries", "Put the check on the host"]
     assert changed(play(ansible, store, **given)) == []
+    modes = {path.stat().st_mode & 0o555 for path in environment.rglob("*") if path.is_dir()}
+    assert modes == {0o555}, "the monitor's user has to read it"
     assert "Remove it" in changed(play(ansible, store, heartbeat_monitor_state="absent", **given))
     assert not environment.exists()
+
+
+def test_a_python_of_somebody_else(ansible: Ansible, store: Path) -> None:
+    """A virtual environment that was there before stays, whatever is in it."""
+    environment = store.parent / "environment"
+    venv.create(environment)
+    before = snapshot(environment)
+    given = {"heartbeat_monitor_virtualenv": str(environment), "heartbeat_monitor_state": "absent"}
+    assert changed(play(ansible, store, **given)) == []
+    assert snapshot(environment) == before
 
 
 @pytest.mark.parametrize(

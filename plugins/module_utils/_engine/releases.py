@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 PACKAGE = "_engine"
 CURRENT = "current"
 RELEASES = "releases"
+MARKER = ".roosync-heartbeat"
+"""Lies in what was made here, so that nothing else is ever removed or taken over."""
+OURS = "roosync-heartbeat"
+"""How the names of folders begin that are for this collection alone."""
+CONFIG_HEAD = "# Written by Ansible (roosync.heartbeat); changes made here are lost."
 CRON_INTERVALS = tuple(60 * minutes for minutes in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60))
 _ENGINE = __name__.rpartition(".")[0]
 
@@ -108,11 +113,16 @@ def _has(release: str, files: Dict[str, bytes]) -> bool:
 
 
 def install(prefix: str, files: Dict[str, bytes]) -> None:
-    """Put a release in place and switch to it; the one before is kept, older ones are removed."""
+    """Put a release in place and switch to it; the one before is kept, older ones are removed.
+
+    :raises InvalidSettings: see :func:`refuse_others`.
+    """
+    refuse_others(prefix)
     before = installed(prefix)
     release = release_name(files)
     folder = os.path.join(prefix, RELEASES)
     make_path(folder)
+    mark(folder)
     temporary = os.path.join(folder, "%s%d" % (TEMPORARY, os.getpid()))
     shutil.rmtree(temporary, ignore_errors=True)
     target = os.path.join(folder, release)
@@ -125,11 +135,40 @@ def install(prefix: str, files: Dict[str, bytes]) -> None:
     os.symlink(os.path.join(RELEASES, release), link)
     os.rename(link, os.path.join(prefix, CURRENT))
     for name in os.listdir(folder):
-        if name not in (release, before):
+        if name not in (release, before, MARKER):
             shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
     for name in os.listdir(prefix):
-        if name.startswith(TEMPORARY):  # of an upgrade that was killed
-            os.unlink(os.path.join(prefix, name))
+        path = os.path.join(prefix, name)
+        if name.startswith(TEMPORARY) and os.path.islink(path) and os.readlink(path).startswith(RELEASES + "/"):
+            os.unlink(path)  # of an upgrade that was killed
+
+
+def mark(folder: str) -> None:
+    """Leave the mark of what was made here."""
+    if not is_marked(folder):
+        os.close(os.open(os.path.join(folder, MARKER), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+
+
+def is_marked(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, MARKER))
+
+
+def refuse_others(prefix: str) -> None:
+    """See that nothing of others lies where the releases are to lie.
+
+    :raises InvalidSettings: something does.
+    """
+    folder = os.path.join(prefix, RELEASES)
+    if is_marked(folder):
+        return
+    empty = os.path.isdir(folder) and not os.listdir(folder)
+    for path in (folder, os.path.join(prefix, CURRENT)):
+        if os.path.lexists(path) and not (path == folder and empty):
+            raise InvalidSettings(
+                "%s is there already and was not put there by this collection, so it is left alone; move it away, or "
+                "name another prefix" % path,
+                path=path,
+            )
 
 
 def _write_tree(root: str, files: Dict[str, bytes]) -> None:
@@ -166,21 +205,35 @@ def closed(*paths: str) -> Optional[Tuple[str, str]]:
 
 def remove(prefix: str) -> None:
     """Take the files away, and the prefix too if nothing else is in it."""
-    try:
+    folder = os.path.join(prefix, RELEASES)
+    if not is_marked(folder):
+        return
+    if os.path.lexists(os.path.join(prefix, CURRENT)):
         os.unlink(os.path.join(prefix, CURRENT))
-    except FileNotFoundError:
-        pass
-    shutil.rmtree(os.path.join(prefix, RELEASES), ignore_errors=True)
-    try:
+    for name in sorted(os.listdir(folder), key=MARKER.__eq__):  # the mark last: whoever is killed here can go on
+        _remove(os.path.join(folder, name))
+    os.rmdir(folder)
+    if not os.listdir(prefix):
         os.rmdir(prefix)
-    except OSError:
-        pass
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def is_for_us(state_dir: str, remembered: Sequence[str]) -> bool:
+    """Whether a folder that is there is for what is remembered: by its name or its mark, or nothing else is in it."""
+    named = os.path.basename(state_dir).startswith(OURS)
+    return named or is_marked(state_dir) or state_dir in forgettable(state_dir, remembered)
 
 
 def forgettable(state_dir: str, remembered: Sequence[str]) -> List[str]:
-    """What lies in a state folder under names of ours, and the folder itself if nothing else is in it."""
+    """What lies in a state folder under names of ours, the mark too, and the folder itself if nothing else is in it."""
     names = os.listdir(state_dir) if os.path.isdir(state_dir) else []
-    own = [name for name in names if name.split(".tmp-")[0] in remembered]
+    own = [name for name in names if name == MARKER or name.split(".tmp-")[0] in remembered]
     whole = [state_dir] if os.path.isdir(state_dir) and len(own) == len(names) else []
     return [os.path.join(state_dir, name) for name in sorted(own)] + whole
 
@@ -190,10 +243,8 @@ def forget(state_dir: str, remembered: Sequence[str]) -> None:
     for path in forgettable(state_dir, remembered):
         if path == state_dir:
             os.rmdir(path)
-        elif os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
         else:
-            os.unlink(path)
+            _remove(path)
 
 
 def hand_over(state_dir: str, remembered: Sequence[str], uid: int, dry_run: bool) -> bool:
@@ -231,8 +282,8 @@ def _give(name: str, parent: Optional[int], uid: int, dry_run: bool) -> bool:
 
 
 def is_there(prefix: str) -> bool:
-    """Whether any release lies under the prefix."""
-    return os.path.lexists(os.path.join(prefix, CURRENT)) or os.path.isdir(os.path.join(prefix, RELEASES))
+    """Whether any release of ours lies under the prefix."""
+    return is_marked(os.path.join(prefix, RELEASES))
 
 
 def config_text(keys: Sequence[str], values: Mapping[str, Optional[str]]) -> str:
@@ -241,7 +292,7 @@ def config_text(keys: Sequence[str], values: Mapping[str, Optional[str]]) -> str
     :param keys: in the order in which they are written.
     :raises InvalidSettings: a value that does not fit on one line.
     """
-    lines = ["# Written by Ansible (roosync.heartbeat); changes made here are lost."]
+    lines = [CONFIG_HEAD]
     for key in keys:
         value = values.get(key)
         if value is None or value == "":

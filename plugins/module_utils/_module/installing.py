@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from .._engine.stores.file import FileStore
 
-OURS = "roosync-heartbeat"
-"""How the names of folders begin that are for this collection alone."""
-
 
 def run(
     module: AnsibleModule,
@@ -64,6 +61,8 @@ def install(module: AnsibleModule, text: str, files: Dict[str, bytes], remembere
     :param remembered: the names of the files in ``state_dir``.
     """
     params = module.params
+    releases.refuse_others(params["prefix"])
+    refuse_others(params["state_dir"], remembered)
     before, found = read(params["config"]), releases.installed(params["prefix"])
     changed = before != text
     # The files first: they know what may be in the configuration, where those before them may not.
@@ -95,6 +94,16 @@ def read(path: str) -> str:
         return ""
 
 
+def refuse_others(state_dir: str, remembered: Sequence[str]) -> None:
+    """See that a folder which is to be closed to all but the user is nobody else's."""
+    if os.path.isdir(state_dir) and not releases.is_for_us(state_dir, remembered):
+        raise InvalidSettings(
+            "state_dir: there is more in %s than this collection remembers, so it is left alone; name a folder that is "
+            "for this alone, or one that is not there yet" % state_dir,
+            path=state_dir,
+        )
+
+
 def permit(module: AnsibleModule, remembered: Sequence[str]) -> bool:
     """The least that the user needs: its own state folder with what is in it, and to read the configuration."""
     params = module.params
@@ -105,6 +114,8 @@ def permit(module: AnsibleModule, remembered: Sequence[str]) -> bool:
     if missing:
         make_path(os.path.dirname(state_dir))
         os.mkdir(state_dir, 0o700)
+    if not module.check_mode:
+        releases.mark(state_dir)
     changed = module.set_mode_if_different(state_dir, "0700", missing)
     changed = module.set_owner_if_different(state_dir, owner, changed)
     if owner:
@@ -128,7 +139,7 @@ def open_up(module: AnsibleModule) -> bool:
         if found is None:
             return changed
         folder, path = found
-        ours = os.path.basename(folder).startswith(OURS)
+        ours = os.path.basename(folder).startswith(releases.OURS)
         if not (ours and module.set_mode_if_different(folder, "a+rx", False)):
             raise InvalidSettings(
                 "%s may not enter %s, and %s is in it; let it (chmod o+x %s), or name another folder"
@@ -143,15 +154,17 @@ def open_up(module: AnsibleModule) -> bool:
 def remove(module: AnsibleModule, remembered: Sequence[str]) -> Dict[str, Any]:
     """Nothing of it stays behind, and nothing of others goes."""
     params = module.params
-    config = params["config"]
-    there = ([config] if os.path.isfile(config) else []) + releases.forgettable(params["state_dir"], remembered)
+    config, state_dir = params["config"], params["state_dir"]
+    there = [config] if read(config).startswith(releases.CONFIG_HEAD) else []
+    mine = releases.is_for_us(state_dir, remembered)
+    there += releases.forgettable(state_dir, remembered) if mine else []
     changed = bool(there) or releases.is_there(params["prefix"])
     if changed and not module.check_mode:
         releases.remove(params["prefix"])
-        releases.forget(params["state_dir"], remembered)
+        if mine:
+            releases.forget(state_dir, remembered)
         if config in there:
             os.unlink(config)
-        folder = os.path.dirname(config)
-        if os.path.isdir(folder) and not os.listdir(folder):
-            os.rmdir(folder)
+            if not os.listdir(os.path.dirname(config)):
+                os.rmdir(os.path.dirname(config))
     return {"changed": changed, "diff": {"before": "\n".join(there), "after": ""}}
