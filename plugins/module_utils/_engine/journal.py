@@ -13,7 +13,7 @@ import itertools
 import os
 from bisect import bisect_left
 from dataclasses import dataclass, field, replace
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 from . import documents, sealed
 from .clock import NS
@@ -229,12 +229,34 @@ def transitions_since(store: Store, ledger: Ledger, event: int, limit: Optional[
     :param limit: at most so many, the newest.
     """
     found: List[Transition] = []
-    for commit in _backwards(store, ledger):
-        found.extend(t for t in commit.transitions if t.event > event)
-        if any(t.event <= event for t in commit.transitions) or (limit is not None and len(found) >= limit):
+    for transitions in _commits_since(store, ledger, event):
+        found.extend(transitions)
+        if limit is not None and len(found) >= limit:
             break
     found.sort(key=lambda t: t.event)
     return found if limit is None else found[-limit:] if limit else []
+
+
+def first_since(
+    store: Store, ledger: Ledger, event: int, limit: int, wanted: Callable[[Transition], bool]
+) -> List[Transition]:
+    """The first transitions of some kind with an event number above ``event``, oldest first.
+
+    :param limit: at most so many, the oldest.
+    :param wanted: whether one is of that kind.
+    """
+    found: List[Transition] = []
+    for transitions in _commits_since(store, ledger, event):
+        found = sorted(filter(wanted, [*transitions, *found]), key=lambda t: t.event)[:limit]
+    return found
+
+
+def _commits_since(store: Store, ledger: Ledger, event: int) -> Iterator[List[Transition]]:
+    """Of each commit, the newest first, the transitions with an event number above ``event``."""
+    for commit in _backwards(store, ledger):
+        yield [t for t in commit.transitions if t.event > event]
+        if any(t.event <= event for t in commit.transitions):
+            return
 
 
 def last_absence(store: Store, ledger: Ledger, machine_id: str) -> Optional[Tuple[int, Optional[int]]]:

@@ -21,7 +21,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import to_ns
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor import deploy
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor import deploy, news
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.config import KEYS, Config, as_text
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.results import LATEST, host_name
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode, sent_now
@@ -238,6 +238,39 @@ def test_a_hook_that_fails_is_told_again(monitor: Monitor) -> None:
     monitor.run()
     assert [told["newly_offline"] for told in monitor.told()] == [["web-02"], ["web-02", "web-03"]]
     assert len(monitor.results(monitor.logs)) == 4
+
+
+def test_more_than_can_be_told_at_once(monitor: Monitor) -> None:
+    """The oldest first, the others at the next runs, each once; what is no news takes nobody's place."""
+    source = monitor.prefix / "current" / "_engine" / "monitor" / "news.py"
+    assert source.read_text().count("MAX_EVENTS = 500\n") == 1
+    source.write_text(source.read_text().replace("MAX_EVENTS = 500\n", "MAX_EVENTS = 2\n"))
+    monitor.configure(hook=[str(monitor.hook)])
+    monitor.run()
+    for name in ("web-03", "web-01"):  # and back again, which is an event of its own
+        monitor.lose(name)
+        run_check(monitor.store, force=True)
+        register(monitor.store, name)
+        run_check(monitor.store, force=True)
+    for name in ("web-04", "web-02", "web-01"):
+        monitor.lose(name)
+    monitor.status.write_text("1")
+    monitor.run(1)
+    monitor.status.write_text("0")
+    for _run in range(4):
+        monitor.run()
+    told = [[event["machine_id"] for event in one["transitions"]] for one in monitor.told()]
+    assert told[:2] == [["web-03", "web-01"]] * 2
+    assert [len(one) for one in told[2:]] == [2, 1]
+    assert sorted(told[2] + told[3]) == ["web-01", "web-02", "web-04"]
+
+
+def test_the_longest_names_fit(monitor: Monitor) -> None:
+    monitor.configure(hook=[str(monitor.hook)])
+    names = ["%0253d" % number for number in range(news.MAX_EVENTS)]
+    news.tell(Config(str(monitor.conf), monitor.conf.read_text()), [{"machine_id": name} for name in names], {})
+    (told,) = monitor.told()
+    assert told["environment"].split() == told["newly_offline"] == names
 
 
 def test_a_hook_that_is_not_there(monitor: Monitor) -> None:

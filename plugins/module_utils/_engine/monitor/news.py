@@ -23,7 +23,8 @@ from ..state import OFFLINE
 from ..stores.base import Store
 from .config import TOLD, Config
 
-MAX_EVENTS = 1000
+MAX_EVENTS = 500
+"""How many are told at once. So many names, of 253 characters each, are what a variable of the environment can hold."""
 
 
 class News:
@@ -49,14 +50,16 @@ class News:
             self._remember(self._told)
 
     def since(self, store: Store) -> List[Dict[str, Any]]:
-        """After the check: the machines that went offline unplanned, as their events."""
+        """After the check: the machines that went offline unplanned, as their events; those that are too many later."""
         ledger = journal.load(store)
-        self._last = ledger.state.event
-        found = journal.transitions_since(store, ledger, self._told, MAX_EVENTS)
-        return [transition_dict(t) for t in found if t.to_status == OFFLINE and not t.planned]
+        found = journal.first_since(
+            store, ledger, self._told, MAX_EVENTS, lambda t: t.to_status == OFFLINE and not t.planned
+        )
+        self._last = ledger.state.event if len(found) < MAX_EVENTS else found[-1].event
+        return [transition_dict(t) for t in found]
 
     def done(self) -> None:
-        """Everything so far was told."""
+        """Everything that :meth:`since` has returned was told."""
         if self._last != self._told:
             self._remember(self._last)
             self._told = self._last
