@@ -120,6 +120,13 @@ def test_a_host_without_the_libraries(ansible: Ansible, tmp_path: Path, monkeypa
     assert changed(play(ansible, store, **given)) == []
 
 
+def test_the_fleet_is_that_of_the_other_roles(ansible: Ansible, tmp_path: Path) -> None:
+    """One variable names it for all of them."""
+    store = tmp_path / "heartbeat"
+    assert changed(play(ansible, store, heartbeat_fleet="prod"))
+    assert [path.name for path in store.iterdir()] == ["prod"]
+
+
 def test_a_fleet_made_elsewhere_needs_no_library(ansible: Ansible, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True, timeout=120)
