@@ -34,6 +34,8 @@ options:
   heartbeat_interval:
     description:
       - Seconds between two heartbeats of a machine. At least 0.1.
+      - A running agent keeps to a change by itself. One that systemd or cron starts has to be deployed again; the task
+        warns of that.
       - The default of a new fleet is 30.
     type: float
   warning_after:

@@ -14,6 +14,7 @@ from .clock import iso, to_ns
 from .detect.ages import same_arrival
 from .errors import InvalidSettings, LockTimeout
 from .identity import normalise_machine_id
+from .report import shorten
 from .settings import SETTING_NAMES, Settings, from_mapping
 from .state import OFFLINE, SKIPPED, Commit, Memory, State
 from .stores.file import FileStore
@@ -42,6 +43,8 @@ class Plan:
     forgets: List[str]
     unknown: List[str]
     """Names in the fleet's file that are no settings; they are dropped."""
+    retimed: List[str]
+    """The machines that beat, and are to do so at another interval."""
 
     @property
     def changed(self) -> bool:
@@ -51,6 +54,18 @@ class Plan:
     def rewrites(self) -> bool:
         """Whether the fleet's file changes. It is the text that counts: the order of patterns in overrides matters."""
         return self.before is None or self.before.dump() != self.after.dump()
+
+    @property
+    def warnings(self) -> List[str]:
+        """What a person has to know, or to do besides."""
+        found = ["fleet.json had an unknown setting, which is dropped: %.80s" % name for name in self.unknown]
+        if self.retimed:
+            found.append(
+                "%s are to beat at another interval from now on. Agents that systemd or cron starts keep the interval "
+                "that they were deployed with: run roosync.heartbeat.deploy again, and shorten thresholds only after "
+                "that" % shorten(self.retimed)
+            )
+        return found
 
     def diff(self) -> Dict[str, Any]:
         """The two states, for ``--diff``."""
@@ -69,7 +84,7 @@ def _shown(fleet: Optional[documents.Fleet], forgotten: List[str]) -> Dict[str, 
 def manage(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, Any]:
     """Bring a fleet to what is asked for.
 
-    :returns: ``changed``, ``created``, ``settings``, ``expected``, ``forgotten``, ``warnings``, ``diff``.
+    :returns: ``changed``, ``created``, ``settings``, ``expected``, ``forgotten``, ``diff``, ``warnings``.
     :raises InvalidSettings: with the reason and the nearest sane value; nothing was changed.
     :raises InvalidMachineId: in ``expect`` or ``forget``; nothing was changed.
     """
@@ -86,8 +101,8 @@ def manage(store: FileStore, request: Request, dry_run: bool = False) -> Dict[st
         "settings": asdict(plan.after.settings),
         "expected": plan.after.expected,
         "forgotten": plan.forgets,
-        "warnings": ["fleet.json had an unknown setting, which is dropped: %.80s" % name for name in plan.unknown],
         "diff": plan.diff(),
+        "warnings": plan.warnings,
     }
 
 
@@ -129,7 +144,8 @@ def _plan(store: FileStore, request: Request) -> Plan:
         forgets = _to_forget(store, state, forget, request.forget_offline, settings)
     expected = sorted((set(base.expected) | expect) - forget - set(forgets))
     after = documents.Fleet(base.store_id, base.created_at, settings, expected, earlier.parse(base.earlier))
-    return Plan(document is None, _before(document), after, forgets, unknown)
+    before = _before(document)
+    return Plan(document is None, before, after, forgets, unknown, _retimed(store, before, settings))
 
 
 def _existing(store: FileStore) -> Optional[documents.FleetFile]:
@@ -156,6 +172,19 @@ def _earlier(plan: Plan, now: int) -> List[earlier.Earlier]:
         return []
     before = plan.before.settings if plan.before is not None else Settings()
     return earlier.after_change(before, plan.after.settings, plan.after.earlier, now)
+
+
+def _retimed(store: FileStore, before: Optional[documents.Fleet], after: Settings) -> List[str]:
+    if before is None or (before.settings.heartbeat_interval, before.settings.overrides) == (
+        after.heartbeat_interval,
+        after.overrides,
+    ):
+        return []
+
+    def interval(settings: Settings, machine: str) -> float:
+        return settings.for_machine(machine).heartbeat_interval
+
+    return sorted(m for m in store.scan().received if interval(before.settings, m) != interval(after, m))
 
 
 def _to_forget(

@@ -21,6 +21,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     LockTimeout,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.children import run_together, start
@@ -73,6 +74,23 @@ def test_what_is_asked_for_is_done_once(fleet: RealFleet, store: FileStore, requ
     assert {k: v for k, v in fleet.tree().items() if "lock" not in k} == {
         k: v for k, v in after.items() if "lock" not in k
     }
+
+
+def test_another_interval_is_warned_of_where_machines_beat(fleet: RealFleet, store: FileStore) -> None:
+    """The timers that start agents keep the one that was deployed; whom it does not concern is not named."""
+    for name in ("lab-1", "web-2"):
+        register(store, name)
+    lab = {"lab-*": {"heartbeat_interval": 40.0}}
+    for settings, warned in (
+        ({"warning_after": 100}, ""),
+        ({"overrides": lab}, "lab-1 are to beat"),
+        ({"heartbeat_interval": 20}, "web-2 are to beat"),
+        ({"heartbeat_interval": 20}, ""),
+        ({"overrides": {**lab, "db-*": {"heartbeat_interval": 10.0}}}, ""),
+    ):
+        for dry_run in (True, False):
+            warnings = manage(store, Request(settings=settings), dry_run=dry_run)["warnings"]
+            assert [text[: len(warned)] for text in warnings] == ([warned] if warned else [])
 
 
 def test_a_dry_run_of_creating_creates_nothing(tmp_path: Path) -> None:
