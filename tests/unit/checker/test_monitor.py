@@ -17,16 +17,18 @@ from typing import Any, Dict, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import releases
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.agent.local import Lock
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import run_check
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import to_ns
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor import deploy, news
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor import cli, deploy, news
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.config import KEYS, Config, as_text
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.results import LATEST, host_name
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode, sent_now
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, wait_until
 
 PATIENCE = 30.0
 MACHINES = ("web-01", "web-02", "web-03", "web-04")
@@ -42,6 +44,15 @@ with open(%r, "a") as stream:
     stream.write(json.dumps(told) + "\\n")
 sys.exit(int(open(%r).read()))
 """
+# Holds the lock as a check does that hangs.
+HOLDER = """
+import sys, time
+sys.path.insert(0, %r)
+from _engine.agent import quick
+fd = quick.lock(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+""" % str(ENGINE.parent)
 
 
 class Monitor:
@@ -104,6 +115,40 @@ class Monitor:
 @pytest.fixture
 def monitor(tmp_path: Path) -> Monitor:
     return Monitor(tmp_path)
+
+
+def has_open(process: subprocess.Popen[str], path: Path) -> bool:
+    files = Path("/proc/%d/fd" % process.pid).glob("*")
+    return any(os.path.samefile(str(file), str(path)) for file in files if file.exists())
+
+
+def test_a_check_waits_for_the_one_before_it(monitor: Monitor) -> None:
+    """Whoever started that, a scheduler or a deployment: both get their result."""
+    monitor.run()
+    with Lock(str(monitor.folder / "state")):
+        process = monitor.start()
+        wait_until(lambda: has_open(process, monitor.folder / "state" / "agent.lock"), "a check that waits")
+        assert process.poll() is None
+    assert process.communicate(timeout=PATIENCE)[1] == ""
+    assert process.returncode == 0
+    assert len(monitor.results(monitor.logs)) == 2
+
+
+def test_a_check_that_waited_in_vain_says_for_whom(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monitor.run()
+    monkeypatch.setattr(cli, "PATIENCE", 0.1)
+    held = subprocess.Popen([sys.executable, "-c", HOLDER, str(monitor.folder / "state")], stdout=subprocess.PIPE)
+    try:
+        assert held.stdout is not None
+        held.stdout.readline()
+        assert cli.main([str(monitor.conf)]) == 1
+    finally:
+        held.kill()
+        held.communicate()
+    said = capsys.readouterr().err
+    assert said.startswith("SERVICE_ALREADY_RUNNING: another check is still at work here (pid %d); wait" % held.pid)
 
 
 def test_a_check_and_its_result(monitor: Monitor) -> None:
@@ -335,21 +380,6 @@ def test_another_store_in_the_place_of_the_first(monitor: Monitor) -> None:
     assert monitor.told()[1:] != []
     assert monitor.told()[-1]["newly_offline"] == ["db-01"]
 
-
-def test_two_at_once(monitor: Monitor) -> None:
-    """The one of cron that finds another one still at it says so, and leaves it alone."""
-    monitor.hook.write_text("#!/bin/sh\ntouch %s\ncat >/dev/null\nexec sleep 600\n" % (monitor.folder / "begun"))
-    monitor.configure(hook=[str(monitor.hook)], hook_timeout=5)
-    monitor.run()
-    monitor.lose("web-02")
-    first = monitor.start()
-    deadline = time.monotonic() + PATIENCE
-    while not (monitor.folder / "begun").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert monitor.run(1).startswith("SERVICE_ALREADY_RUNNING: ")
-    first.communicate(timeout=PATIENCE)
-    assert first.returncode == 1
 
 
 @pytest.mark.parametrize(

@@ -65,11 +65,13 @@ class Lock:
 
     :param name: of its file.
     :param held: what to say when another process has it; with a ``%s`` for its pid.
+    :param patience: for how many seconds to wait for that process.
     """
 
-    def __init__(self, state_dir: str, name: str = LOCK, held: str = RUNNING) -> None:
+    def __init__(self, state_dir: str, name: str = LOCK, held: str = RUNNING, patience: float = 0.0) -> None:
         self._path = os.path.join(state_dir, name)
         self._held = held
+        self._patience = patience
         self._fd = -1
 
     def __enter__(self) -> Lock:
@@ -77,12 +79,17 @@ class Lock:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as exc:
             raise InvalidSettings("cannot open the agent's lock %s: %s" % (self._path, exc.strerror)) from exc
-        try:
-            os.lockf(fd, os.F_TLOCK, 0)
-        except OSError as exc:
-            holder = read_pid(fd)
-            os.close(fd)
-            raise ServiceAlreadyRunning(self._held % (holder or "?"), exc, pid=holder) from exc
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                os.lockf(fd, os.F_TLOCK, 0)
+                break
+            except OSError as exc:
+                if time.monotonic() >= deadline:
+                    holder = read_pid(fd)
+                    os.close(fd)
+                    raise ServiceAlreadyRunning(self._held % (holder or "?"), exc, pid=holder) from exc
+            time.sleep(0.05)
         quick.write_pid(fd)
         self._fd = fd
         return self

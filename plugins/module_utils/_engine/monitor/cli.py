@@ -21,6 +21,9 @@ from ..stores import open_store
 from . import news, results
 from .config import DEFAULT_CONFIG, Config, load
 
+CHECKING = "another check is still at work here (pid %s); wait for it, or end it if it hangs, and check again"
+PATIENCE = 30.0
+"""Seconds for which a check waits for the one before it, besides the time that its hook may take."""
 USAGE = "usage: start.py [CONFIG]\n\nOne check of a fleet. CONFIG defaults to %s.\n" % DEFAULT_CONFIG
 
 
@@ -33,7 +36,8 @@ def main(argv: List[str]) -> int:
     try:
         config = load(argv[0] if argv else DEFAULT_CONFIG)
         prepare_state_dir(config.state_dir)
-        with Lock(config.state_dir):
+        patience = PATIENCE + (config.hook_timeout if config.hook else 0)
+        with Lock(config.state_dir, held=CHECKING, patience=patience):
             return run(config)
     except HeartbeatError as exc:
         return say(exc)
