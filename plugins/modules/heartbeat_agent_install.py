@@ -14,7 +14,7 @@ description:
     role P(roosync.heartbeat.heartbeat_agent#role), which uses this module.
   - A new version is put beside the old one and switched to in one step.
   - Refuses a host that could not beat. A store that is not mounted, full, read-only or closed to O(owner) is found out
-    here, and so are folders that O(owner) may not enter.
+    here, and so are folders that O(owner) may not enter, and an O(host_id) that says nothing.
   - Needs nothing but Python and its standard library on the host.
 author:
   - roosync.heartbeat maintainers (@roosync)
@@ -119,6 +119,16 @@ heartbeat_interval:
   returned: success and O(state=present)
   type: float
   sample: 30.0
+beat:
+  description:
+    - What tells a heartbeat of this deployment from one that was there before, or is another host's. It is meant for
+      the option O(roosync.heartbeat.heartbeat_wait#module:beats).
+  returned: success and O(state=present)
+  type: dict
+  sample:
+    machine_id: web-01
+    fingerprint: 5f0c7e0f3a8d4d0bb1e6a1f1d3b7c2aa
+    since: "2026-01-31T12:00:00.123456Z"
 release:
   description: The version of the agent's files, with a hash of them.
   returned: success and O(state=present)
@@ -175,11 +185,11 @@ def install(module: AnsibleModule) -> Dict[str, Any]:
         },
     )
     config = Config(params["config"], text)
-    interval = as_user(params["owner"], lambda: deploy.examine(config, params["whole_minutes"]))
+    examined = as_user(params["owner"], lambda: deploy.examine(config, params["whole_minutes"]))
     return dict(
         installing.install(module, text, deploy.sources(captures=config.capture_every > 0), deploy.REMEMBERED),
         machine_id=config.machine_id,
-        heartbeat_interval=interval,
+        **examined,
         command=deploy.command(sys.executable, params["prefix"], params["config"]),
     )
 

@@ -32,6 +32,27 @@ options:
     type: str
     choices: [online, warning, offline, unknown]
     default: online
+  beats:
+    description:
+      - The machines, of those in O(machines), of which the heartbeat of a certain host is waited for, and since when.
+        Otherwise the one that is there may be from before, or of another host that goes by the name.
+      - The return value C(beat) of M(roosync.heartbeat.heartbeat_agent_install) is such an entry.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      machine_id:
+        description: The machine's name.
+        type: str
+        required: true
+      fingerprint:
+        description: By what the store tells the host from others.
+        type: str
+        required: true
+      since:
+        description: A time by the store's clock, in ISO 8601. The heartbeat has to be from then or later.
+        type: str
+        required: true
   timeout:
     description:
       - Seconds after which to give up. The task then fails with C(WAIT_TIMEOUT) and names who is missing.
@@ -86,7 +107,9 @@ looks:
   type: int
   sample: 7
 missing:
-  description: The machines that are not there yet, with the status that they have.
+  description:
+    - The machines that are not there yet, with the status that they have. Where O(beats) asks for another heartbeat
+      than the one that is there, what is lacking follows after a colon.
   returned: when the time was up
   type: dict
   sample:
@@ -100,7 +123,7 @@ error_code:
   sample: WAIT_TIMEOUT
 """
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -109,6 +132,7 @@ from ..module_utils._module import boundary
 from ..module_utils._module.spec import argument_spec
 
 if TYPE_CHECKING:
+    from ..module_utils._engine.look import Expected
     from ..module_utils._engine.stores.file import FileStore
 
 MIN_DELAY = 0.05
@@ -125,8 +149,25 @@ def wait(module: AnsibleModule, store: FileStore) -> Dict[str, Any]:
             "delay: %g and timeout: %g are refused: delay must be at least %g, timeout not negative, both at most "
             "30 days" % (params["delay"], params["timeout"], MIN_DELAY)
         )
-    found = look.wait(store, params["machines"], params["status"], params["timeout"], params["delay"])
+    beats = dict(expected(entry) for entry in params["beats"])
+    found = look.wait(store, params["machines"], params["status"], params["timeout"], params["delay"], beats)
     return dict(found, changed=False)
+
+
+def expected(entry: Dict[str, str]) -> Tuple[str, Expected]:
+    """One of the heartbeats to wait for."""
+    from ..module_utils._engine.clock import parse_iso
+    from ..module_utils._engine.identity import normalise_machine_id
+    from ..module_utils._engine.look import Expected
+
+    try:
+        since = parse_iso(entry["since"])
+    except ValueError as exc:
+        raise InvalidSettings(
+            "beats: since: %.40r is no time: write it in ISO 8601, such as 2026-01-31T12:00:00Z" % entry["since"],
+            exc,
+        ) from exc
+    return normalise_machine_id(entry["machine_id"], "beats"), Expected(entry["fingerprint"], since)
 
 
 def main() -> None:
@@ -134,6 +175,16 @@ def main() -> None:
         argument_spec=argument_spec(
             machines=dict(type="list", elements="str", required=True),
             status=dict(type="str", choices=["online", "warning", "offline", "unknown"], default="online"),
+            beats=dict(
+                type="list",
+                elements="dict",
+                default=[],
+                options=dict(
+                    machine_id=dict(type="str", required=True),
+                    fingerprint=dict(type="str", required=True),
+                    since=dict(type="str", required=True),
+                ),
+            ),
             timeout=dict(type="float", default=300),
             delay=dict(type="float", default=2),
         ),

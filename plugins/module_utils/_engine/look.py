@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 from . import documents, incidents, journal, maintenance
 from .clock import iso
@@ -145,11 +145,36 @@ def _is_pattern(text: str) -> bool:
     return any(c in text for c in "*?[")
 
 
-def wait(store: Store, machines: Iterable[str], status: str, timeout: float, delay: float) -> Dict[str, Any]:
+@dataclass(frozen=True)
+class Expected:
+    """Whose heartbeat is waited for."""
+
+    fingerprint: str
+    """Of the host that sends it."""
+    since: int
+    """Heartbeats that arrived before do not count."""
+
+    def lacks(self, found: View, machine: str) -> str:
+        """Why the machine's last heartbeat is not such a one; nothing if it is."""
+        beat = found.seen.beats.get(machine)
+        if beat is None or found.seen.received[machine] < self.since:
+            return "no new heartbeat"
+        return "" if beat.fingerprint == self.fingerprint else "the heartbeat is another host's"
+
+
+def wait(
+    store: Store,
+    machines: Iterable[str],
+    status: str,
+    timeout: float,
+    delay: float,
+    beats: Optional[Mapping[str, Expected]] = None,
+) -> Dict[str, Any]:
     """Look again and again until all the machines have the status.
 
     :param timeout: seconds, on this process's monotonic clock.
     :param delay: seconds between two looks.
+    :param beats: of these machines, such a heartbeat has to be there as well.
     :raises WaitTimeout: names the machines that are not there yet, with the status they have.
     """
     names = sorted({normalise_machine_id(m, "machines") for m in machines})
@@ -162,7 +187,7 @@ def wait(store: Store, machines: Iterable[str], status: str, timeout: float, del
     while True:
         looks += 1
         try:
-            have, trouble = _statuses(view(store, set(names).__contains__), set(names)), None
+            have, trouble = _standing(store, names, beats or {}), None
         except (StoreUnavailable, DiskSpaceLow) as exc:
             trouble = exc
             store.close()
@@ -175,8 +200,17 @@ def wait(store: Store, machines: Iterable[str], status: str, timeout: float, del
         time.sleep(min(delay, timeout - elapsed))  # the last look is when the time is up, not before
 
 
-def _statuses(found: View, names: Set[str]) -> Dict[str, str]:
-    return {m: status for status, members in found.lists.items() for m in members if m in names}
+def _standing(store: Store, names: Iterable[str], beats: Mapping[str, Expected]) -> Dict[str, str]:
+    """The machines' statuses; with what is lacking, where another heartbeat than the last one is waited for."""
+    wanted = set(names)
+    found = view(store, wanted.__contains__)
+    lacks = {m: expected.lacks(found, m) for m, expected in beats.items()}
+    return {
+        m: "%s: %s" % (status, lacks[m]) if lacks.get(m) else status
+        for status, members in found.lists.items()
+        for m in members
+        if m in wanted
+    }
 
 
 def _gave_up(status: str, timeout: float, missing: Mapping[str, str], trouble: Optional[Exception]) -> WaitTimeout:

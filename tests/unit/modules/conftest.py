@@ -17,7 +17,7 @@ from ansible_collections.roosync.heartbeat.tests.unit.modules.finder import load
 
 RunModule = Callable[..., Dict[str, Any]]
 # Paths that are only looked at.
-LOOKED_AT = {"mount_point"}
+LOOKED_AT = {"host_id", "mount_point"}
 
 
 @pytest.fixture(autouse=True)

@@ -121,3 +121,11 @@ def test_a_removal_that_was_cut_off_is_finished(run_module: RunModule, store: st
     (tmp_path / "own" / "state_dir" / ".roosync-heartbeat").unlink()
     assert run_module(NAME, store=store, state="absent", **places)["changed"]
     assert not (tmp_path / "own").exists()
+
+
+def test_a_host_that_nothing_tells_from_others_is_refused(run_module: RunModule, store: str, tmp_path: Path) -> None:
+    """Every one of its heartbeats would fail."""
+    result = run_module(NAME, store=store, host_id=str(tmp_path / "not-there"))
+    assert (result["failed"], result["error_code"]) == (True, "INVALID_SETTINGS")
+    assert "not-there says nothing, or cannot be read" in result["msg"]
+    assert not (tmp_path / "paths" / "prefix").exists()

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import look
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS, iso, parse_iso
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
 
@@ -43,3 +44,25 @@ def test_no_time_at_all_is_one_look(run_module: RunModule, store: str) -> None:
     assert run_module("heartbeat_wait", **given)["error_code"] == "WAIT_TIMEOUT"
     come(store)
     assert run_module("heartbeat_wait", **given)["looks"] == 1
+
+
+def test_a_heartbeat_of_another_host_or_from_before_does_not_do(run_module: RunModule, store: str) -> None:
+    """The machine is online for all that."""
+    own, other = "1" * 32, "2" * 32
+
+    def waited(fingerprint: str, since: int) -> Dict[str, Any]:
+        beats = [{"machine_id": "WEB-03", "fingerprint": fingerprint, "since": iso(since)}]
+        return run_module("heartbeat_wait", store=store, machines=["web-03"], beats=beats, timeout=0)
+
+    with open_store(store) as opened:
+        arrived = parse_iso(register(opened, "web-03", fingerprint=own)["received_at"])
+    assert waited(own, arrived)["status"] == "online"
+    assert waited(own, arrived + NS)["missing"] == {"web-03": "online: no new heartbeat"}
+    assert waited(other, arrived)["missing"] == {"web-03": "online: the heartbeat is another host's"}
+
+
+def test_a_heartbeat_since_no_time_is_refused(run_module: RunModule, store: str) -> None:
+    beats = [{"machine_id": "web-01", "fingerprint": "", "since": "yesterday"}]
+    result = run_module("heartbeat_wait", store=store, machines=["web-01"], beats=beats)
+    assert result["error_code"] == "INVALID_SETTINGS"
+    assert "since: 'yesterday' is no time" in result["msg"]

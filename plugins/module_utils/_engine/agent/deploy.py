@@ -9,16 +9,18 @@ import os
 import signal
 import time
 
+from ..clock import iso
 from ..register import read_settings
 from ..releases import CURRENT, PACKAGE, closure, keep_to_minutes, read
 from ..settings import Settings
 from ..stores import base, open_store
+from .beater import own_fingerprint
 from .config import Config
 from .local import CAPTURE_LOCK, CAPTURE_SEEN, LOCK, PREPARED, SPOOL, running_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Dict, List
+    from typing import Any, Dict, List
 
 ENDING = 10.0
 REMEMBERED = (LOCK, SPOOL, PREPARED, CAPTURE_LOCK, CAPTURE_SEEN)
@@ -98,20 +100,22 @@ def _children(pid: int) -> List[int]:
         return []
 
 
-def examine(config: Config, whole_minutes: bool) -> float:
+def examine(config: Config, whole_minutes: bool) -> Dict[str, Any]:
     """Whether this host can beat with this configuration: the store is there, and the scheduler can keep its time.
 
     To be asked as the agent's user, by :func:`..forked.as_user`. That is why all that this needs is imported above.
 
     :param whole_minutes: the scheduler knows whole minutes only (cron).
-    :returns: the machine's ``heartbeat_interval`` in seconds.
+    :returns: ``heartbeat_interval`` of the machine in seconds, and as ``beat`` what tells a beat of this deployment
+        from others: ``machine_id``, ``fingerprint``, ``since`` (by the store's clock).
     :raises StoreUnavailable: there is no fleet at the store's address; most likely the share is not mounted here.
-    :raises InvalidSettings: the interval is not made of whole minutes.
+    :raises InvalidSettings: the interval is not made of whole minutes, or nothing would tell this host from others.
     """
+    own = own_fingerprint(config)
     with open_store(config.store, config.fleet) as opened:
         store: base.Store = opened
         store.connect()
-        store.now()  # a real write: a store that is full or read-only is found out now, not by the first beat
+        now = store.now()  # a real write: a store that is full or read-only is found out now, not by the first beat
         settings: Settings = read_settings(store)
     interval = settings.for_machine(config.machine_id).heartbeat_interval
     if whole_minutes:
@@ -126,4 +130,7 @@ def examine(config: Config, whole_minutes: bool) -> float:
                 "%s is to be captured" % config.machine_id,
                 "choose capture_every so that it is",
             )
-    return interval
+    return {
+        "heartbeat_interval": interval,
+        "beat": {"machine_id": config.machine_id, "fingerprint": own, "since": iso(now)},
+    }
