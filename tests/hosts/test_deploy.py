@@ -106,6 +106,12 @@ def test_sandbox(fleet: Fleet, unit: str) -> None:
     assert float(found.group(1)) <= 2.0, said
 
 
+def test_the_goodbye_comes_before_the_store_is_unmounted(fleet: Fleet) -> None:
+    """Also where no target of systemd's waits for the mount: it is named."""
+    after = fleet.hosts[0].run(f"systemctl show --property=After {UNIT}-goodbye.service")
+    assert {"srv.mount", "srv-heartbeat.mount"} <= set(after.strip().partition("=")[2].split())
+
+
 def test_again_changes_nothing(fleet: Fleet) -> None:
     """As another user with sudo, too."""
     with fleet.nobody_else_affected():
@@ -148,6 +154,17 @@ def test_refusals(fleet: Fleet) -> None:
     host.run("rmdir /mnt/nothing")
 
 
+def test_a_host_that_cannot_beat(fleet: Fleet) -> None:
+    """Its name is taken by a host that beats on: the machine of that name is online, and this host is refused."""
+    first, second = fleet.hosts[:2]
+    with fleet.nobody_else_affected(second):
+        played = fleet.play("deploy", heartbeat_hosts=second.name, heartbeat_agent_machine_id=first.name)
+        assert played.rc != 0
+        assert f"IDENTITY_CONFLICT: {first.name} is in use" in str(played.failed(second.name).result), played.output
+        assert fleet.deploy(heartbeat_hosts=second.name).changed
+        fleet.monitor.wait_for_status("online", [second.name], OFFLINE_AFTER)
+
+
 def test_another_scheduler_and_back(fleet: Fleet) -> None:
     """systemd, cron, stopped, systemd: each time the other one's entry goes. cron itself starts the beat waited for."""
     host = fleet.hosts[-1]
@@ -155,6 +172,11 @@ def test_another_scheduler_and_back(fleet: Fleet) -> None:
     minute = {"heartbeat_interval": 60, "warning_after": 130, "offline_after": 200}
     with fleet.nobody_else_affected(host):
         fleet.settings(overrides={host.name: minute})
+        host.run("systemctl stop cron.service")
+        played = fleet.play("deploy", heartbeat_agent_scheduler="cron", **one)
+        host.run("systemctl start cron.service")
+        assert "no program of cron is running" in str(played.failed(host.name).result), played.output
+        assert host.succeeds(f"test -e {UNITS} && ! test -e {CRON_FILE} && systemctl is-active {UNIT}.timer")
         # As a user with sudo: here a task becomes the agent's user, which may read no other user's files.
         assert fleet.deploy(heartbeat_agent_scheduler="cron", ansible_user="ops", **one).changed
         assert host.succeeds(f"test -e {CRON_FILE} && ! test -e {UNITS} && ! systemctl is-active {UNIT}.timer")
@@ -180,6 +202,19 @@ def test_stop_says_goodbye(fleet: Fleet) -> None:
         started = time.time()
         fleet.deploy(heartbeat_hosts=host.name)
         fleet.comes_back(host, started)
+
+
+def test_a_goodbye_that_cannot_be_said(fleet: Fleet) -> None:
+    """It is told, and nothing of the units is left as failed."""
+    host = fleet.hosts[3]
+    with fleet.nobody_else_affected(host):
+        host.run("echo nonsense >>/etc/roosync-heartbeat/agent.conf")
+        played = fleet.play("stop", heartbeat_hosts=host.name).ok()
+        assert f"The goodbye of {host.name} could not be said" in played.output
+        assert "INVALID_SETTINGS: /etc/roosync-heartbeat/agent.conf" in played.output
+        assert host.run("systemctl --failed --no-legend") == ""
+        fleet.deploy(heartbeat_hosts=host.name)
+        fleet.monitor.wait_for_status("online", [host.name], OFFLINE_AFTER)
 
 
 def test_remove_leaves_nothing(fleet: Fleet, before: dict[str, set[str]]) -> None:

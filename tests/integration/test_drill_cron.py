@@ -9,31 +9,21 @@ none of theirs.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ansible_collections.roosync.heartbeat.tests.integration.managers import Managers
 from ansible_collections.roosync.heartbeat.tests.integration.runner import PLAYBOOKS, Ansible
 
-PROGRAM = """\
-#!/bin/sh
-case $1 in
--l) cat '{table}' ;;
--) cat >'{table}.new' && mv '{table}.new' '{table}' ;;
-*) exit 1 ;;
-esac
-"""
 OURS = "#Ansible: roosync heartbeat\n* * * * * umask 0002; python3 -I -S '/home/a b/quick.py' '100\\%'\n"
 OTHERS = "MAILTO=\"\"\n0 4 * * * echo 'other' #drill: not ours\n#Ansible: roosync heartbeat check\n5 * * * * check\n"
 
 
 def test_the_entry_is_a_comment_for_a_while_and_then_as_it_was(ansible: Ansible, tmp_path: Path) -> None:
+    managers = Managers(tmp_path)
+    managers.bring("crontab")
     table = tmp_path / "table"
     table.write_text(OTHERS + OURS + "# the end\n")
-    program = tmp_path / "bin" / "crontab"
-    program.parent.mkdir()
-    program.write_text(PROGRAM.format(table=table))
-    program.chmod(0o755)
-    found = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    found = {"PATH": managers.path}
     run = ansible.play(
         PLAYBOOKS / "roles" / "agent_interrupt.yml", variables={"table": str(table), "environment_of_cron": found}
     )

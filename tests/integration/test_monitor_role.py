@@ -19,6 +19,7 @@ import pytest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
 from ansible_collections.roosync.heartbeat.tests.integration import runner
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import beat, prepare, snapshot
+from ansible_collections.roosync.heartbeat.tests.integration.managers import Managers
 from ansible_collections.roosync.heartbeat.tests.integration.runner import PLAYBOOKS, Ansible, Run
 
 ROLE = PLAYBOOKS / "roles" / "monitor.yml"
@@ -62,7 +63,7 @@ def test_from_nothing_to_nothing(ansible: Ansible, store: Path) -> None:
     assert json.loads((logs / "latest.json").read_text())["online"] == ["web-01", "web-02"]
     assert list(host.rglob("*.pyc")) != []
     assert changed(play(ansible, store, **AS_IT_IS)) == []
-    assert len(list(logs.glob("check-*.json"))) == 1
+    assert len(list(logs.glob("check-*.json"))) == 2
     assert changed(play(ansible, store, heartbeat_monitor_keep=2, **AS_IT_IS)) == ["Put the check on the host"]
     check(store)
     assert len(list(logs.glob("check-*.json"))) == 2
@@ -117,6 +118,42 @@ def test_a_python_of_somebody_else(ansible: Ansible, store: Path) -> None:
     given = {"heartbeat_monitor_virtualenv": str(environment), "heartbeat_monitor_state": "absent"}
     assert changed(play(ansible, store, **given)) == []
     assert snapshot(environment) == before
+
+
+def test_a_monitor_that_cannot_check_fails_at_every_run(ansible: Ansible, store: Path) -> None:
+    """Also when nothing is left to be changed."""
+    results = store.parent / "results"
+    given = {"heartbeat_monitor_results": str(results), **AS_IT_IS}
+    assert changed(play(ansible, store, **given))
+    results.joinpath("latest.json").unlink()
+    results.joinpath("latest.json").mkdir()
+    for _run in range(2):
+        run = play(ansible, store, **given)
+        assert run.rc != 0
+        assert [task.name.rsplit(" : ", 1)[-1] for task in run.tasks if task.status == "failed"] == ["Check once, now"]
+
+
+def test_values_that_came_as_text(ansible: Ansible, store: Path) -> None:
+    """As key=value on the command line gives them. In check mode, because these units are for the host itself."""
+    managers = Managers(store.parent / "managers")
+    managers.bring("systemctl")
+    units = store.parent / "units"
+    units.mkdir()
+    run = play(
+        ansible,
+        store,
+        *("--check", "--diff"),
+        heartbeat_common__units=str(units),
+        heartbeat_monitor_scheduler="systemd",
+        heartbeat_monitor_interval="60",
+        heartbeat_monitor_hook="/usr/local/bin/page",
+        heartbeat_monitor_hook_timeout="30",
+        heartbeat_monitor_hook_network="false",
+        **AS_IT_IS,
+    )
+    assert run.rc == 0, run.output
+    assert "+TimeoutStartSec=630" in run.output
+    assert "+PrivateNetwork=yes" in run.output
 
 
 @pytest.mark.parametrize(

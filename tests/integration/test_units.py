@@ -110,3 +110,15 @@ def test_units_of_one_user(ansible: Ansible, analyze: str, tmp_path: Path, case:
     assert "WantedBy=default.target" in units["roosync-test-goodbye.service"]
     home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
     assert said(analyze, "verify", "--user", *(str(tmp_path / name) for name in UNITS), **home) == ""
+
+
+def test_values_that_came_as_text(ansible: Ansible, tmp_path: Path) -> None:
+    """As key=value on the command line gives them."""
+    found = []
+    for name, value in (("meant", False), ("text", "false")):
+        (tmp_path / name).mkdir()
+        interval: float | str = "60" if value else 60.0
+        given = {"writes": ["/srv/heartbeat"], "network": value, "reads_anything": value, "interval": interval}
+        found.append(written(ansible, tmp_path / name, **given))
+    assert found[1] == found[0]
+    assert "PrivateNetwork=yes" in found[1][SERVICES[0]]
