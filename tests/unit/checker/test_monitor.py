@@ -381,7 +381,6 @@ def test_another_store_in_the_place_of_the_first(monitor: Monitor) -> None:
     assert monitor.told()[-1]["newly_offline"] == ["db-01"]
 
 
-
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 from ..clock import MS, NS, boot_time
 from ..errors import InvalidSettings, ServiceAlreadyRunning

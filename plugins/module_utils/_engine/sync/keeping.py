@@ -10,7 +10,7 @@ machine's base rests on, and what an open decision is about. Nor is a version of
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, TypeVar
 
 from ..clock import NS, iso, to_ns
 from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
@@ -54,10 +54,10 @@ def expired(items: Sequence[Item], at: Callable[[Item], int], settings: Settings
 class Outdated(NamedTuple):
     """What retention does not keep."""
 
-    snapshots: Set[Tuple[str, str, int]] = set()
+    snapshots: FrozenSet[Tuple[str, str, int]] = frozenset()
     """Machine, tree and number."""
-    records: Set[str] = set()
-    versions: Set[Tuple[str, int]] = set()
+    records: FrozenSet[str] = frozenset()
+    versions: FrozenSet[Tuple[str, int]] = frozenset()
     """Tree and number."""
 
 
@@ -69,18 +69,18 @@ def outdated(store: Store, refs: Refs, now: int) -> Outdated:
     settings = load_fleet(store).settings
     rested_on = _versions_in_use(refs)
     return Outdated(
-        {
+        frozenset(
             (machine, tree, one.number)
             for machine, tree in refs.machines()
             for one in expired(refs.snapshots(machine, tree), lambda one: one.at, settings, now)
-        },
-        set(_old_records(refs, settings, now)),
-        {
+        ),
+        frozenset(_old_records(refs, settings, now)),
+        frozenset(
             (tree, one.version)
             for tree in refs.trees()
             for one in expired(refs.baseline_versions(tree), lambda one: one.at, settings, now)
             if one.at < now - YOUNG  # a young one keeps its number from whoever is just about to publish
-        }
+        )
         - rested_on,
     )
 
