@@ -1,7 +1,7 @@
 # Copyright (c) 2026, roosync.heartbeat maintainers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Syncs of machines at the end of a connection: what is carried, and that what a machine says is not just believed."""
+"""Syncs of machines at the end of a connection: what is carried, and that not all is believed that a machine says."""
 
 from __future__ import annotations
 

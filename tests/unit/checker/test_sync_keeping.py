@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import StoreCorrupt
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreCorrupt
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping, seen
@@ -100,6 +100,12 @@ def test_what_was_relied_on_just_now_stays(trees: Trees) -> None:
         trees.sync("web", "capture")
     assert keep_up(trees, grace=7200.0)["collected"]["packs"] == 0
     assert keep_up(trees)["collected"]["packs"] > 0
+
+
+@pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), 1e30])
+def test_a_grace_that_makes_no_sense_is_refused(trees: Trees, grace: float) -> None:
+    with trees.fleet.open() as store, pytest.raises(InvalidSettings, match="grace must be a number of seconds from 0"):
+        keeping.keep_up(store, False, False, grace, False)
 
 
 def test_a_vault_that_was_never_used(trees: Trees) -> None:

@@ -350,7 +350,7 @@ def test_a_vault_inside_of_the_tree_is_refused(tree: Path, folder: str, advice: 
 
 @pytest.mark.parametrize(
     "options",
-    [{"exclude": ("/dir/store/",)}, {"exclude": ("store",)}, {"include": ("*.html",)}, {"exclude": ("*.pack",)}],
+    [{"exclude": ("/dir/store/",)}, {"exclude": ("store",)}, {"exclude": ("*.pack",)}, {"include": ("*.md",)}],
 )
 def test_a_vault_inside_of_the_tree_may_be_excluded(tree: Path, options: Dict[str, Any]) -> None:
     (tree / "dir" / "store").mkdir()

@@ -23,6 +23,7 @@ from .refs import Refs, is_digest
 from .spec import MOST_ENTRIES
 from .vault import Vault
 
+MOST_GRACE = 10 * 366 * 86_400
 DECISIONS_KEPT = 30 * 86_400.0
 YOUNG = 3600 * NS
 Item = TypeVar("Item")
@@ -232,8 +233,8 @@ def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry
         result["changed"] = pruned.pop("changed")
         result["pruned"] = pruned
     if grace is not None:
-        if grace < 0:
-            raise InvalidSettings("grace must not be negative")
+        if not 0 <= grace <= MOST_GRACE:
+            raise InvalidSettings("grace must be a number of seconds from 0 to %d" % MOST_GRACE)
         collected = collect(store, grace, dry_run, old)
         result["changed"] = collected.pop("changed") or result["changed"]
         result["collected"] = collected
