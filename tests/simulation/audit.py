@@ -33,6 +33,8 @@ class Audit:
         self._ids: dict[str, int] = {}
         self._status: dict[str, int] = {}
         self._acted: set[str] = set()
+        self._announced: set[str] = set()
+        self._planned: set[str] = set()
         self._open_incidents: set[str] = set()
 
     def read(self) -> None:
@@ -54,6 +56,8 @@ class Audit:
         groups: dict[tuple[int, bool], list[int]] = {}
         for transition in commit.transitions:
             self._chain(transition)
+            if transition.planned:
+                self._planned.add(transition.event_id)
             if transition.from_status == transition.to_status:
                 continue  # a reboot or a takeover: recorded, and no change of status
             who = self.world.index[transition.machine_id]
@@ -87,11 +91,18 @@ class Audit:
         self.score.note("%s: %s (%s)" % ("doubled" if doubled else "out of turn", text, why))
 
     def announced(self, result: dict[str, Any]) -> None:
-        """What a check says must be in the journal already."""
+        """What a check says must be in the journal already, and no other check may have said it."""
         for transition in result["transitions"]:
+            if transition["event_id"] in self._announced:
+                self.score.doubled += 1
+                self.score.note("announced twice: %s" % transition["event_id"])
+            self._announced.add(transition["event_id"])
             if self._ids.get(transition["event_id"]) != transition["event"]:
                 self.score.lost += 1
                 self.score.note("announced, not recorded: %s" % transition["event_id"])
+
+    def compare(self, result: dict[str, Any]) -> None:
+        """What a check says of the whole fleet is what is recorded."""
         alone = not self.world.scenario.second  # of two checkers one may speak of a moment earlier than the other
         if alone and len(result["offline"]) != int((self.score.status == OFFLINE).sum()):
             self.score.lost += 1
@@ -112,6 +123,9 @@ class Audit:
             if entry["machine_id"] in held:
                 score.held_actions += 1
                 score.note("pending under a hold: %s of %s" % (entry["event"], entry["machine_id"]))
+            if entry["event_id"] in self._planned and entry["event"] == "offline":
+                score.goodbyes_alarmed += 1
+                score.note("pending after a goodbye: %s" % entry["machine_id"])
             self._acted.add(entry["event_id"])
         if not pending:
             return

@@ -82,6 +82,8 @@ class Checkers:
         self.kills = 0
         self.differences = 0
         self.races = 0
+        self.others: list[dict[str, Any]] = []
+        """What the checkers beside the main one said at this moment."""
         self._next_kill = 0
         self._takes = self._slowness if world.scenario.slow else None
 
@@ -94,7 +96,7 @@ class Checkers:
 
     def check(self) -> dict[str, Any] | None:
         """One check as the scenario has it, with all that befalls it; None when the store is away."""
-        scenario = self.world.scenario
+        scenario, self.others = self.world.scenario, []
         with self._jumping_clock() if scenario.checker_clock else _nothing():
             if scenario.kills:
                 self._killed_check()
@@ -109,6 +111,7 @@ class Checkers:
 
     def check_cut_short(self) -> dict[str, Any] | None:
         """A check during which the store goes away."""
+        self.others = []
         return self._one(goes_away_at(int(self.rng.integers(0, 300))))
 
     def _one(self, hook: Hook | None) -> dict[str, Any] | None:
@@ -127,7 +130,7 @@ class Checkers:
         self._next_kill += 1
         try:
             self.checks += 1
-            look(self.store(kill_at(step, bool(after))))
+            self._heard(look(self.store(kill_at(step, bool(after)))))
         except Killed:
             self.kills += 1
         else:
@@ -172,7 +175,7 @@ class Checkers:
             count += 1
             if count == step:
                 self.checks += 1
-                look(self.store())
+                self._heard(look(self.store()))
 
         return hook
 
@@ -201,7 +204,13 @@ class Checkers:
                 raise result
             if result is not None:
                 self.races += result["statistics"].get("races", 0)
+        self._heard(results[1 - baton.last])
         return results[baton.last]
+
+    def _heard(self, result: dict[str, Any] | None) -> None:
+        """Keep what one of the other checkers said."""
+        if result is not None:
+            self.others.append(result)
 
     # -- a clock that jumps ------------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ class Scenario:
     clocks: str = ""
     checker_clock: bool = False
     rack: bool = False
+    rack_every: int = 6 * HOUR
     rolling_reboot: bool = False
     flapper: bool = False
 
@@ -73,11 +74,32 @@ SCENARIOS: list[Scenario] = [
     Scenario("bursts", "beats are lost in bursts of single machines and of racks", bursts=True),
     Scenario("delay-lognormal", "log-normal delay, median 1 s, sigma 1.5", delay="lognormal"),
     Scenario("delay-pareto", "Pareto delay from 0.2 s, alpha 1.5", delay="pareto"),
+    Scenario(
+        "blips-25s",
+        "store away for 25 s every 2 min, each beat is lost with 1 %",
+        machines=1_000,
+        share=0.05,
+        loss=0.01,
+        outages=((25 * NS, 2 * MINUTE, "agents"),),
+    ),
+    Scenario(
+        "blips-40s",
+        "store away for 40 s every 2 min, for the checker too",
+        machines=1_000,
+        share=0.05,
+        outages=((40 * NS, 2 * MINUTE, "both"),),
+    ),
     *_away("10s", 10 * NS, HOUR),
     *_away("5min", 5 * MINUTE, 4 * HOUR),
     *_away("2h", 2 * HOUR, 12 * HOUR),
     Scenario("slow", "every call to the store takes its time", machines=2_000, share=0.25, slow=True, delay="slow"),
-    Scenario("stale", "the checker sees arrival times and listings up to 60 s old", share=0.5, stale=True),
+    Scenario(
+        "stale",
+        "arrival times and listings up to 60 s old, each beat is lost with 5 %",
+        share=0.5,
+        stale=True,
+        loss=0.05,
+    ),
     Scenario("checker-absent", "no checker for 10 min, every 4 h", checker_absent=10 * MINUTE),
     Scenario(
         "killed", "each check is killed one step later than the one before", machines=2_000, share=0.25, kills=True
@@ -107,7 +129,7 @@ SCENARIOS: list[Scenario] = [
     Scenario(
         "checker-clock", "NTP steps and summer time on the checker", machines=2_000, share=0.25, checker_clock=True
     ),
-    Scenario("rack", "six racks of ten lose power, or network, for 30 min", rack=True),
+    Scenario("rack", "six racks of ten lose power, or network, for 30 min", rack=True, rack_every=2 * HOUR),
     Scenario("rolling-reboot", "every host reboots within two hours, twice a day", rolling_reboot=True),
     Scenario("flapper", "one host crashes and boots for three hours", flapper=True),
 ]

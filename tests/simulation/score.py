@@ -50,6 +50,8 @@ class Score:
     first_status: int = UNKNOWN
     status: Times = field(init=False)
     crashes_found: list[int] = field(default_factory=list)
+    crashes_found_late: list[int] = field(default_factory=list)
+    """Those near an outage of the store, without the time in which it was away."""
     mistakes_own: int = 0
     mistakes_other: int = 0
     mistake_durations: list[int] = field(default_factory=list)
@@ -58,6 +60,7 @@ class Score:
     lost: int = 0
     doubled: int = 0
     held_actions: int = 0
+    goodbyes_alarmed: int = 0
     actions: int = 0
     examples: list[str] = field(default_factory=list)
 
@@ -92,8 +95,8 @@ class Score:
         dead = who[(down >= 0) & (self._found[who] != down)]
         self._found[dead] = world.down_since[dead]
         if not planned:
-            for machine in dead[self._counts(dead)]:
-                self.crashes_found.append(at - int(world.down_since[machine]))
+            self._detected(dead, at)
+            self._stopped(dead, at)
         alive = who[(down < 0) & (world.up_since[who] <= at) & (self.status[who] != OFFLINE)]
         if not alive.size:
             return
@@ -106,15 +109,29 @@ class Score:
             self.note("false offline of %s at %.1f s" % (world.ids[machine], (at - START) / NS))
         self._mistaken_since[alive] = at
 
-    def _counts(self, who: Times) -> np.ndarray:
-        """Crashes that nothing hid: the store and the checker were there until they were found or should have been."""
-        world, down = self.world, self.world.down_since[who]
-        clear = np.ones(who.size, dtype=bool)
-        blind = [(o.begin, o.end) for o in world.weather.outages] + world.weather.absences
-        blind += [(p.begin, p.end) for p in world.weather.partitions]
+    def _detected(self, who: Times, at: int) -> None:
+        """Crashes that were found: how long it took, with the store and the checker there, or with the store away."""
+        weather, down = self.world.weather, self.world.down_since[who]
+        seen = self._clear_of(weather.absences + [(p.begin, p.end) for p in weather.partitions], down)
+        clear = self._clear_of([(o.begin, o.end) for o in weather.outages], down)
+        self.crashes_found.extend((at - down[seen & clear]).tolist())
+        late = down[seen & ~clear]
+        if late.size:
+            self.crashes_found_late.extend((at - late - weather.away_between(late, at)).tolist())
+
+    def _clear_of(self, blind: list[tuple[int, int]], down: Times) -> np.ndarray:
+        """Which crashes these times did not touch: they were over before, or began when it should have been found."""
+        clear = np.ones(down.size, dtype=bool)
         for begin, end in blind:
             clear &= ~((down > begin - OFFLINE_AFTER - self.slack) & (down < end + OFFLINE_AFTER + self.slack))
         return clear
+
+    def _stopped(self, who: Times, at: int) -> None:
+        """An alarm about a machine whose goodbye lay in the store."""
+        wrong = who[(self.world.beat[LEAVING, who] > 0) & (self.world.arrival[who] <= at)]
+        self.goodbyes_alarmed += int(wrong.size)
+        for machine in wrong[:3]:
+            self.note("alarm about %s, which said goodbye, at %.1f s" % (self.world.ids[machine], (at - START) / NS))
 
     def _end_mistakes(self, who: Times, at: int) -> None:
         over = who[self._mistaken_since[who] >= 0]
@@ -154,7 +171,10 @@ class Score:
         age = at - arrival
         limit = OFFLINE_AFTER if self.exact else OFFLINE_AFTER + self.slack
         back = max((min(o.end, at) for o in world.weather.outages if o.begin <= at), default=0)
-        silent = (at - np.maximum(arrival, back) >= limit) & (world.arrival == arrival)
+        # Outages in a row may prolong that, but not for ever: see "The store was away" in docs/detection.md.
+        there = at - arrival - world.weather.away_between(arrival, at)
+        silent = (at - np.maximum(arrival, back) >= limit) | (there >= 2 * OFFLINE_AFTER + self.slack)
+        silent &= world.arrival == arrival
         # A goodbye is read as soon as its machine is late: whoever is back before that has not been away.
         leaving = (world.beat[LEAVING] > 0) & (arrival >= 0) & (world.arrival == arrival)
         left = leaving & (at - np.maximum(arrival, back) >= WARNING_AFTER + (0 if self.exact else self.slack))
@@ -193,6 +213,7 @@ class Score:
     def figures(self, machine_days: float) -> dict[str, float | int | None]:
         """The standard figures, durations in seconds."""
         found = np.array(self.crashes_found) / NS
+        late = np.array(self.crashes_found_late) / NS
         wrong = sum(self.mistake_durations) / NS
         years = machine_days / 365.25
         return {
@@ -200,6 +221,8 @@ class Score:
             "t_d_median": round(float(np.median(found)), 1) if found.size else None,
             "t_d_p99": round(float(np.percentile(found, 99)), 1) if found.size else None,
             "t_d_max": round(float(found.max()), 1) if found.size else None,
+            "crashes_detected_near_outages": len(self.crashes_found_late),
+            "t_d_near_outages_p99": round(float(np.percentile(late, 99)), 1) if late.size else None,
             "false_offlines_own_silence": self.mistakes_own,
             "false_offlines_other": self.mistakes_other,
             "false_offlines_per_machine_year": round((self.mistakes_own + self.mistakes_other) / years, 4),
@@ -210,4 +233,5 @@ class Score:
             "transitions_doubled": self.doubled,
             "actions": self.actions,
             "actions_under_hold": self.held_actions,
+            "goodbyes_alarmed": self.goodbyes_alarmed,
         }

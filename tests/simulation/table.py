@@ -13,6 +13,7 @@ COLUMNS = (
     ("T_D p50", "%.0f"),
     ("p99", "%.0f"),
     ("max", "%.0f"),
+    ("away p99", "%.0f"),
     ("own/year", "%.3g"),
     ("other/year", "%.3g"),
     ("T_M s", "%.0f"),
@@ -21,14 +22,16 @@ COLUMNS = (
     ("lost", "%d"),
     ("doubled", "%d"),
     ("held act.", "%d"),
+    ("goodbyes", "%d"),
 )
 
 
 def lines(results: list[dict[str, Any]]) -> Iterator[str]:
     """A line for each scenario and policy, then what independent loss should have led to, then what was done."""
     yield ""
-    yield "T_D: crash to recorded offline, seconds. own/year, other/year: false offlines per machine-year, through the"
-    yield "machine's own silence and through anything else. T_M: how long a false offline lasts. P_A: query accuracy."
+    yield "T_D: crash to recorded offline, seconds; away p99: of crashes near an outage, without the time that it took."
+    yield "own/year, other/year: false offlines per machine-year, by its own silence and by anything else."
+    yield "T_M: how long a false offline lasts. P_A: query accuracy. goodbyes: alarms about machines that said it."
     yield ""
     yield "%-18s %-26s" % ("scenario", "policy") + "".join("%*s" % (_width(c), c[0]) for c in COLUMNS)
     for result in results:
@@ -50,6 +53,7 @@ def _cells(result: dict[str, Any], figures: dict[str, Any]) -> Iterator[str]:
         figures["t_d_median"],
         figures["t_d_p99"],
         figures["t_d_max"],
+        figures["t_d_near_outages_p99"],
         figures["false_offlines_own_silence"] / years,
         figures["false_offlines_other"] / years,
         figures["t_m_mean"],
@@ -58,6 +62,7 @@ def _cells(result: dict[str, Any], figures: dict[str, Any]) -> Iterator[str]:
         figures["transitions_lost"],
         figures["transitions_doubled"],
         figures["actions_under_hold"],
+        figures["goodbyes_alarmed"],
     )
     for column, value in zip(COLUMNS, values, strict=True):
         yield "%*s" % (_width(column), "-" if value is None else column[1] % value)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from .scenarios import DAY, HOUR, MINUTE, NS, Scenario
 Times = NDArray[np.int64]
 START = 1_774_000_000 * NS
 """The simulated store's clock at the beginning."""
+UNHEARD = 30 * NS
+"""How long after an outage it takes until whoever is well has beaten again: one interval."""
 NEVER = 2**62
 
 
@@ -69,7 +72,24 @@ class Weather:
     holds: list[Hold] = field(default_factory=list)
 
     def outage_at(self, at: int) -> Outage | None:
-        return next((o for o in self.outages if o.begin <= at < o.end), None)
+        return next(iter(self.outages_between(at, at)), None)
+
+    def outages_between(self, first: int, last: int) -> list[Outage]:
+        """The outages that touch a time; they are sorted, and no two overlap."""
+        low = bisect_right(self.outages, first, key=lambda o: o.end)
+        return self.outages[low : bisect_right(self.outages, last, key=lambda o: o.begin)]
+
+    def away_between(self, first: Times, last: int) -> Times:
+        """For how long agents could not be heard from each of these moments until ``last``.
+
+        That is as long as the outages in that time, and one interval after each until the next beat is due.
+        """
+        begins = np.array([o.begin for o in self.outages if o.begin < last], dtype=np.int64)
+        ends = np.array([min(o.end + UNHEARD, last) for o in self.outages if o.begin < last], dtype=np.int64)
+        lengths = np.concatenate([[0], np.cumsum(ends - begins)])
+        over = np.searchsorted(ends, first, side="right")
+        within = np.append(begins, NEVER)[over] < first
+        return lengths[-1] - lengths[over] - np.where(within, first - np.append(begins, 0)[over], 0)
 
     def add(self, at: int, kind: str, machines: Times) -> None:
         self.events.append(Event(at, len(self.events), kind, np.asarray(machines, dtype=np.int64)))
@@ -83,7 +103,7 @@ def forecast(scenario: Scenario, machines: int, end: int, rng: np.random.Generat
         for at in _every(scenario.checker_absent_every, end, rng):
             weather.absences.append((at, at + scenario.checker_absent))
     if scenario.rack:
-        _racks(weather, machines, end, rng)
+        _racks(scenario, weather, machines, end, rng)
     if scenario.rolling_reboot:
         _rolling_reboots(weather, machines, end, rng)
     if scenario.flapper:
@@ -104,17 +124,16 @@ def _outages(scenario: Scenario, weather: Weather, end: int, rng: np.random.Gene
         for at in _every(period, end, rng):
             begin = at + index * 20 * MINUTE
             outage = Outage(begin, begin + length, variant == "hang", variant in ("both", "hang"))
-            if not any(
-                o.begin < outage.end + 10 * MINUTE and outage.begin < o.end + 10 * MINUTE for o in weather.outages
-            ):
+            apart = min(10 * MINUTE, period // 4)
+            if not any(o.begin < outage.end + apart and outage.begin < o.end + apart for o in weather.outages):
                 weather.outages.append(outage)
     weather.outages.sort()
 
 
-def _racks(weather: Weather, machines: int, end: int, rng: np.random.Generator) -> None:
+def _racks(scenario: Scenario, weather: Weather, machines: int, end: int, rng: np.random.Generator) -> None:
     """Six racks of ten lose their power, or in turn their network, for half an hour."""
     rack = np.arange(machines * 6 // 10)
-    for turn, begin in enumerate(_every(6 * HOUR, end, rng)):
+    for turn, begin in enumerate(_every(scenario.rack_every, end, rng)):
         back = begin + 30 * MINUTE
         weather.holds.append(Hold(begin, back, rack))
         if turn % 2:

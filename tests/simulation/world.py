@@ -134,9 +134,7 @@ class World:
         lands = at + took
         failed, skipped = self._losses(who, at)
         deserving = ~(failed | skipped) & (took < INTERVAL)
-        for outage in self.weather.outages:
-            if outage.begin > self.now + DAY or outage.end + DAY < self.now:
-                continue
+        for outage in self.weather.outages_between(int(at.min()), int(lands.max())) if who.size else ():
             struck = (lands >= outage.begin) & (at < outage.end)
             if not struck.any():
                 continue
