@@ -32,8 +32,8 @@ options:
   state:
     description:
       - V(present) installs the agent, V(absent) removes its files, its configuration and what it remembers.
-      - Nothing is removed, replaced or closed to others but what this module has put there. Whatever it makes is marked
-        for that. Where something of others is in the way, V(present) fails.
+      - Nothing is removed but what this module has put there, which is marked for that. Where folders of others are in
+        the way, V(present) fails. Only O(config) is written whatever was there.
     type: str
     choices: [present, absent]
     default: present
