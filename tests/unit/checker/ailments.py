@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -122,7 +123,7 @@ def nonsense(patient: Patient) -> None:
 
 
 def interval(patient: Patient) -> None:
-    """The interval was made shorter, and the timer of one machine was not."""
+    """The interval was made shorter a while ago, and the timer of one machine was not."""
     with patient.fleet.open() as store:
         slow = {"slow-01": {"heartbeat_interval": 300, "warning_after": 900, "offline_after": 1200}}
         manage(store, Request(settings={"overrides": slow}))
@@ -130,6 +131,9 @@ def interval(patient: Patient) -> None:
         patient.fleet.check()
         patient.beat("slow-01", sequence=4)
         manage(store, Request(settings={"overrides": {}}))
+        document = json.loads(store.read("fleet.json") or b"")
+        document["earlier"][-1]["until"] = _ago(patient, 1000)
+        store.write("fleet.json", json.dumps(document).encode())
 
 
 def torn_record(patient: Patient) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, List
@@ -19,9 +20,11 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.diagnosis import directory, limits, scene
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.diagnosis.finding import Limits
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreUnavailable
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state import Commit, Incident
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker import ailments
-from ansible_collections.roosync.heartbeat.tests.unit.checker.ailments import FAULTS, OTHERS, Patient
+from ansible_collections.roosync.heartbeat.tests.unit.checker.ailments import FAULTS, MACHINES, OTHERS, Patient
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import tree
 
 NAMES = [name for name, _check in diagnose.CHECKS]
@@ -144,6 +147,51 @@ def test_a_machine_that_beats_too_often(patient: Patient) -> None:
 )
 def test_the_interval_that_is_seen(points: List[Any], pace: Any) -> None:
     assert limits._pace(points) == pace
+
+
+@pytest.mark.parametrize(
+    ("away", "pace"),
+    [
+        ([], 70),
+        ([(700, 1900)], 30),
+        ([(100, 200), (400, 1500)], 30),
+        ([(5000, 6000)], 70),
+        ([(0, 10_000)], None),  # nothing is known of what it does
+    ],
+)
+def test_the_time_that_the_store_was_away_does_not_count(away: List[Any], pace: Any) -> None:
+    assert limits._pace([(1, 0), (31, 2100)], away) == pace
+
+
+def test_machines_keep_their_interval_around_an_outage(patient: Patient) -> None:
+    """Between two diagnoses the store was away for half an hour, and an incident tells of that."""
+    now = time.time_ns()
+    for machine in MACHINES:
+        patient.beat(machine, age=2400, sequence=100)
+    with patient.fleet.open() as store:
+        limits.remember(scene.Scene(store, Limits()))
+        outage = Incident("outage-1", "store_outage", now, now - 2100 * NS, until=now - 300 * NS, closed_at=now)
+        ledger = journal.load(store)
+        commit = Commit(ledger.next_number, store.now(), "test", incidents={outage.incident_id: outage})
+        assert journal.append(store, ledger, commit, commit.at)
+    for machine in MACHINES:
+        patient.beat(machine, age=1, sequence=120)
+    patient.fleet.check()
+    assert finding(patient.diagnose(), "intervals")["status"] == "ok"
+
+
+def test_an_interval_of_before_is_not_held_against_a_machine(patient: Patient) -> None:
+    """It was changed a moment ago, and what was seen is of the time before."""
+    with patient.fleet.open() as store:
+        manage(store, Request({"heartbeat_interval": 60, "warning_after": 180, "offline_after": 240}))
+    for machine in MACHINES:
+        patient.beat(machine, age=3000, sequence=100)
+    patient.diagnose()
+    with patient.fleet.open() as store:
+        manage(store, Request({"heartbeat_interval": 30, "warning_after": 90, "offline_after": 120}))
+    for machine in MACHINES:
+        patient.beat(machine, age=0, sequence=150)
+    assert finding(patient.diagnose(), "intervals")["status"] == "ok"
 
 
 def test_a_state_that_the_journal_does_not_add_up_to(patient: Patient) -> None:

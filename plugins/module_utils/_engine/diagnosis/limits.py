@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from .. import journal, sealed
-from ..clock import LATEST, NS
+from .. import incidents, journal, sealed
+from ..clock import LATEST, NS, parse_iso
+from ..detect import outage
 from ..errors import HeartbeatError, InvalidSettings, StoreCorrupt
 from ..metadata import plain_json
 from ..record import Beat
 from ..report import shorten
-from ..settings import Thresholds
+from ..settings import Settings, Thresholds
 from .finding import FAILED, OK, WARNING, Finding, NotChecked
 from .scene import Scene
 
@@ -27,6 +28,7 @@ TOO_OFTEN = 0.5
 
 Point = Tuple[int, int]
 """A beat's sequence, and when it arrived."""
+Span = Tuple[int, int]
 
 
 def settings(scene: Scene) -> Finding:
@@ -79,37 +81,75 @@ def seen_intervals(scene: Scene) -> Dict[str, float]:
 
     Known are the beat that lies in the store, the one at the last diagnosis, and those that changes of status rest on.
     """
-    before = _points(scene)
+    before, away = _points(scene), _away(scene)
     found = {}
     for beat in scene.beats:
         last = (beat.sequence, scene.view.seen.received[beat.machine_id])
-        pace = _pace([*before.get((beat.machine_id, beat.boot_id), ()), last])
+        pace = _pace([*before.get((beat.machine_id, beat.boot_id), ()), last], away)
         if pace is not None:
             found[beat.machine_id] = pace / NS
     return found
 
 
 def _points(scene: Scene) -> Mapping[Tuple[str, str], List[Point]]:
-    """Earlier beats of each boot of each machine."""
+    """Earlier beats of each boot of each machine, since its interval is the one of today."""
     found: Dict[Tuple[str, str], List[Point]] = {}
+    since = _since(scene)
     ledger = scene.view.ledger
     for transition in journal.transitions_since(scene.store, ledger, 0, LOOK_BACK):
-        if transition.received_at is not None:
-            point = (transition.sequence, transition.received_at)
-            found.setdefault((transition.machine_id, transition.boot_id), []).append(point)
+        machine, at = transition.machine_id, transition.received_at
+        if at is not None and at >= since(machine):
+            found.setdefault((machine, transition.boot_id), []).append((transition.sequence, at))
     for machine, (boot_id, sequence, received_at) in _remembered(scene).items():
-        found.setdefault((machine, boot_id), []).append((sequence, received_at))
+        if received_at >= since(machine):
+            found.setdefault((machine, boot_id), []).append((sequence, received_at))
     return found
 
 
-def _pace(points: Iterable[Point]) -> Optional[float]:
-    """The nanoseconds between two beats: the weighted median of the newest stretches, so that one gap makes none."""
+def _since(scene: Scene) -> Callable[[str], int]:
+    """Since when a machine's interval is the one of today, as far as the fleet's file tells of changes."""
+    now, earlier = scene.settings, scene.fleet.earlier
+
+    def interval(settings: Settings, machine: str) -> float:
+        return settings.for_machine(machine).heartbeat_interval
+
+    return lambda machine: max(
+        (one.until for one in earlier if interval(one.settings, machine) != interval(now, machine)), default=0
+    )
+
+
+def _away(scene: Scene) -> List[Span]:
+    """When the store is known to have been away: no machine could beat then, or count what it could not write."""
+    windows = [(w.since, w.until) for w in scene.view.state.windows]
+    try:
+        windows += [
+            (parse_iso(i["since"]), i["until"] and parse_iso(i["until"]))
+            for i in incidents.history(scene.store)
+            if i["kind"] == outage.KIND
+        ]
+    except HeartbeatError:
+        pass  # a folder that cannot be read is named by the check of permissions
+    found: List[Span] = []
+    for since, until in sorted((since, scene.view.now if until is None else until) for since, until in windows):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(until, found[-1][1]))
+        else:
+            found.append((since, until))
+    return found
+
+
+def _pace(points: Iterable[Point], away: Sequence[Span] = ()) -> Optional[float]:
+    """The nanoseconds between two beats: the weighted median of the newest stretches, so that one gap makes none.
+
+    :param away: spans that do not count, apart from each other.
+    """
     ordered = sorted(set(points), reverse=True)
     stretches: List[Tuple[float, int]] = []
     beats = 0
     for (later, arrived), (earlier, before) in zip(ordered, ordered[1:]):
-        if later > earlier and arrived > before and beats < ENOUGH_BEATS:
-            stretches.append(((arrived - before) / (later - earlier), later - earlier))
+        took = arrived - before - sum(max(0, min(arrived, until) - max(before, since)) for since, until in away)
+        if later > earlier and took > 0 and beats < ENOUGH_BEATS:
+            stretches.append((took / (later - earlier), later - earlier))
             beats += later - earlier
     if beats < LEAST_BEATS:
         return None
