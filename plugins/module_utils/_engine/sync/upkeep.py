@@ -129,8 +129,9 @@ def collect(vault: Vault, keep: Set[str], now_ns: int, grace_ns: int = GRACE_NS,
     if not dry_run:
         _sweep(vault, before)
     names = vault.packs.names()
-    damaged = [_salvage(vault, name, wanted) for name in names if name in wanting.load(vault.dir_fd).packs]
-    ruins = [plan for plan in damaged if plan is not None]
+    damaged = wanting.load(vault.dir_fd).packs
+    found = [_salvage(vault, name, wanted) for name in names if name in damaged]
+    ruins = [plan for plan in found if plan is not None]
     old = [name for name in names if name not in {plan.name for plan in ruins} and _is_old(vault, name, before)]
     plans = ruins + _choose([_look(vault, name, wanted) for name in old])
     if not dry_run:
