@@ -36,7 +36,7 @@ options:
   include_details:
     description:
       - Return one entry for each machine in RV(machines). That opens the record of each machine shown.
-      - A goodbye counts as soon as the record is opened. Of machines that are chosen by O(statuses) alone, or shown
+      - A goodbye counts as soon as the record is opened. Of machines that are chosen by O(status) alone, or shown
         without details, it may count only after they are late, or after a check has read it.
     type: bool
     default: true
