@@ -149,6 +149,11 @@ def mark(folder: str) -> None:
         os.close(os.open(os.path.join(folder, MARKER), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
 
 
+def is_named(folder: str) -> bool:
+    """Whether a folder has a name that is for this collection alone, so that it needs no mark."""
+    return os.path.basename(folder).startswith(OURS)
+
+
 def is_marked(folder: str) -> bool:
     return os.path.isfile(os.path.join(folder, MARKER))
 
@@ -226,8 +231,7 @@ def _remove(path: str) -> None:
 
 def is_for_us(state_dir: str, remembered: Sequence[str]) -> bool:
     """Whether a folder that is there is for what is remembered: by its name or its mark, or nothing else is in it."""
-    named = os.path.basename(state_dir).startswith(OURS)
-    return named or is_marked(state_dir) or state_dir in forgettable(state_dir, remembered)
+    return is_named(state_dir) or is_marked(state_dir) or state_dir in forgettable(state_dir, remembered)
 
 
 def forgettable(state_dir: str, remembered: Sequence[str]) -> List[str]:

@@ -114,7 +114,7 @@ def permit(module: AnsibleModule, remembered: Sequence[str]) -> bool:
     if missing:
         make_path(os.path.dirname(state_dir))
         os.mkdir(state_dir, 0o700)
-    if not module.check_mode:
+    if not (module.check_mode or releases.is_named(state_dir)):
         releases.mark(state_dir)
     changed = module.set_mode_if_different(state_dir, "0700", missing)
     changed = module.set_owner_if_different(state_dir, owner, changed)
@@ -139,8 +139,7 @@ def open_up(module: AnsibleModule) -> bool:
         if found is None:
             return changed
         folder, path = found
-        ours = os.path.basename(folder).startswith(releases.OURS)
-        if not (ours and module.set_mode_if_different(folder, "a+rx", False)):
+        if not (releases.is_named(folder) and module.set_mode_if_different(folder, "a+rx", False)):
             raise InvalidSettings(
                 "%s may not enter %s, and %s is in it; let it (chmod o+x %s), or name another folder"
                 % (params["owner"] or "this user", folder, path, folder),
