@@ -15,7 +15,6 @@ import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import run_check
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.base import Scan
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet, kinds
@@ -203,9 +202,8 @@ def test_a_machine_with_the_longest_name(five: RealFleet) -> None:
 # -- records that are gone or impossible -------------------------------------------------------------------------
 
 
-def test_a_missing_record_is_missed_from_now_on(fleet: RealFleet) -> None:
-    with fleet.open() as store:
-        manage(store, Request(settings={"heartbeat_interval": 0.1, "warning_after": 0.2, "offline_after": 0.4}))
+def test_a_missing_record_is_missed_from_now_on(tmp_path: Path) -> None:
+    fleet = RealFleet(tmp_path, heartbeat_interval=0.1, warning_after=0.2, offline_after=0.4)
     fleet.beat("web", *OTHERS)
     fleet.check()
     fleet.record("web").unlink()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
@@ -17,7 +18,7 @@ from ansible_collections.roosync.heartbeat.tests.unit.modules.finder import load
 
 RunModule = Callable[..., Dict[str, Any]]
 # Paths that are only looked at.
-LOOKED_AT = {"host_id", "mount_point"}
+LOOKED_AT = {"host_id", "mount_point", "src"}
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +39,7 @@ def run_module(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> RunModule:
             if spec["type"] == "path" and option not in LOOKED_AT and not spec.get("required"):
                 options.setdefault(option, str(tmp_path / "paths" / option))
         capsys.readouterr()
+        warnings._global_warnings.clear()  # each module is a process of its own, but for here
         with patch_module_args(options), pytest.raises(SystemExit) as ended:
             load(name).main()
         result: Dict[str, Any] = json.loads(capsys.readouterr().out)

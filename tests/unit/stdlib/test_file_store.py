@@ -291,7 +291,8 @@ def test_every_failure_is_one_of_ours(fleet: Fleet) -> None:
         lambda: store.write("x" * 300, b""),
         lambda: store.delete("heartbeats"),
         lambda: store.names("fleet.json"),
-        lambda: store.read_beat("x" * 300),
+        lambda: store.write_beat("x" * 300, b""),
     ):
         with pytest.raises(HeartbeatError):
             work()
+    assert store.read_beat("x" * 300) is None, "no machine has such a name"

@@ -29,7 +29,7 @@ from _engine.agent import config, deploy
 asked = config.Config("agent.conf", "store = " + sys.argv[2])
 def answer(name):
     try:
-        return forked.as_user(name, lambda: deploy.examine(asked, False))
+        return forked.as_user(name, lambda: deploy.examine(asked, False))["heartbeat_interval"]
     except errors.HeartbeatError as exc:
         return [exc.error_code, exc.details.get("errno")]
 print(json.dumps([answer(None), answer("65534")]))

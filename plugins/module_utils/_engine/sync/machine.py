@@ -43,9 +43,12 @@ class Machine:
     :param trees: name -> tree as ``sync_paths`` has it.
     :param root: what their paths count from.
     :param workdir: where files for the other side are put, and found; empty where there is no other side.
+    :raises InvalidSettings: of a tree, or of ``workdir``, which no path can be.
     """
 
     def __init__(self, trees: Mapping[str, Any], root: str, state_dir: str, workdir: str) -> None:
+        if "\0" in workdir:
+            raise InvalidSettings("workdir is no path: it has a NUL byte in it; heartbeat_sync gives the right one")
         self.trees: Dict[str, TreeSpec] = {
             name: placed(from_mapping(name, given), root) for name, given in sorted(trees.items())
         }
