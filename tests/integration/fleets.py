@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import LAST_CHECK, run_check
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import to_ns
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import iso, to_ns
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import file_name
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import decode, encode, file_name
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register, register_many
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
@@ -53,15 +54,22 @@ def damage(path: Path, content: str | None) -> None:
 
 
 def beat(store: FileStore, ages: Mapping[str, float]) -> None:
-    """Let machines have beaten so many seconds ago.
-
-    The time of a beat is the time that the file server put on its record, so setting that is what waiting would do.
-    """
+    """Let machines have beaten so many seconds ago."""
     found = register_many(store, [{"machine_id": name} for name in ages])
     assert not found["failed_machines"], found
     for name, seconds in ages.items():
-        moment = store.now() - to_ns(seconds)
-        os.utime(Path(store.location, "heartbeats", file_name(name)), ns=(moment, moment))
+        age(Path(store.location, "heartbeats", file_name(name)), seconds)
+
+
+def age(record: Path, seconds: float) -> None:
+    """Let the last beat of a machine have been sent, and have come, so many seconds earlier.
+
+    The time of a beat is the time that the file server put on its record, so setting that is what waiting would do.
+    """
+    then = record.stat().st_mtime_ns - to_ns(seconds)
+    found = decode(record.read_bytes(), record.stem)
+    record.write_bytes(encode(replace(found, sent_at=iso(then))))
+    os.utime(record, ns=(then, then))
 
 
 def snapshot(root: Path, with_upkeep: bool = True) -> dict[str, Any]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores i
 from ansible_collections.roosync.heartbeat.tests.integration.awx.agents import beating, inventory, machine
 from ansible_collections.roosync.heartbeat.tests.integration.awx.controller import launch
 from ansible_collections.roosync.heartbeat.tests.integration.awx.execution import Execution, Job
-from ansible_collections.roosync.heartbeat.tests.integration.fleets import damage, prepare, snapshot
+from ansible_collections.roosync.heartbeat.tests.integration.fleets import age, damage, prepare, snapshot
 from ansible_collections.roosync.heartbeat.tests.integration.runner import Ansible
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import wait_until
 
@@ -100,8 +99,7 @@ def test_recover_after_a_crash_of_the_checker_and_of_an_agent(site: Site) -> Non
     with beating(site.root / "root", *HOSTS):
         assert site.job("deploy", heartbeat_hosts="all", heartbeat_timeout=30).succeeded
     record = site.store / "default" / "heartbeats" / "web-02.json"
-    long_ago = record.stat().st_mtime - 30
-    os.utime(record, (long_ago, long_ago))
+    age(record, 30)
     site.online()
     damage(site.store / "default" / "checkpoint.json", "{}")
     damage(site.store / "default" / "reports", None)

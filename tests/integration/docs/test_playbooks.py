@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.f
 from ansible_collections.roosync.heartbeat.tests.docs.pages import CHECKOUT, Block, page, pages
 from ansible_collections.roosync.heartbeat.tests.docs.session import move
 from ansible_collections.roosync.heartbeat.tests.integration.docs.reader import Reader
+from ansible_collections.roosync.heartbeat.tests.integration.fleets import age
 
 STORE = "/srv/heartbeat"
 MACHINES = ("web-01", "web-02", "web-03")
@@ -89,9 +89,7 @@ def test_those_of_the_readme_tell_of_a_lost_machine(reader: Reader, tmp_path: Pa
     store = made(reader, tmp_path)
     reader.task("heartbeat_check", store=str(store), force=True)
     (store / "default" / "last_check.json").unlink()  # or what comes next would be answered by that check
-    record = store / "default" / "heartbeats" / "web-03.json"
-    hour_ago = record.stat().st_mtime - 3600
-    os.utime(record, (hour_ago, hour_ago))
+    age(store / "default" / "heartbeats" / "web-03.json", 3600)
     red, tell = [b for b in page("README.md").blocks if b.language == "yaml" and "heartbeat_check" in b.text]
     said = play(reader, tmp_path, [tell, red], store, status=2)
     assert '"msg": "web-03 is offline since ' in said

@@ -110,8 +110,8 @@ def tidy_up(place: Place) -> None:
 
 
 @contextmanager
-def _backups(source: str, target: str) -> Iterator[Optional[Tuple[int, int]]]:
-    """Descriptors of the backups in two states of a fleet; None where one has none. No link is followed to either."""
+def _backups(source: str, target: str) -> Iterator[Tuple[int, ...]]:
+    """Descriptors of the backups in two states of a fleet; none where one has none. No link is followed to either."""
     with ExitStack() as opened:
         found = []
         try:
@@ -121,7 +121,7 @@ def _backups(source: str, target: str) -> Iterator[Optional[Tuple[int, int]]]:
         except OSError as exc:
             if exc.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
                 raise
-        yield (found[0], found[1]) if len(found) == 2 else None
+        yield tuple(found) if len(found) == 2 else ()
 
 
 @contextmanager
@@ -136,9 +136,9 @@ def _opened(path: str, outer: Optional[int] = None) -> Iterator[int]:
 def _carry(former: str, new: str) -> None:
     """Move the backups that are not in the new place yet."""
     with _backups(former, new) as folders:
-        if folders is None:
+        if not folders:
             return
-        source, target = folders
+        source, target = folders[0], folders[1]
         there = set(os.listdir(target))
         for name in os.listdir(source):
             if not name.startswith(TEMPORARY) and name not in there:
@@ -150,8 +150,10 @@ def link_backups(place: Place) -> None:
     """Let the new state have the backups from the start, where the file system has hard links."""
     try:
         with _backups(place.target, place.new) as folders:
-            source, target = folders or (-1, -1)
-            for name in os.listdir(source) if folders is not None else []:
+            if not folders:
+                return
+            source, target = folders[0], folders[1]
+            for name in os.listdir(source):
                 if not name.startswith(TEMPORARY):
                     os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
     except OSError:

@@ -45,7 +45,7 @@ class Told:
 
 def _is_comparison(tree: Any) -> bool:
     """Whether this is what a machine says of a tree that it has compared."""
-    if not isinstance(tree, dict) or not all(type(tree.get(name)) is int for name in ("entries", "differing")):
+    if not isinstance(tree, dict) or not all(isinstance(tree.get(name), int) for name in ("entries", "differing")):
         return False
     found = tree.get("differences")
     return isinstance(found, list) and all(

@@ -81,15 +81,13 @@ def refuse_mass_delete(base: Manifest, mine: Optional[Manifest], machine_id: str
         )
     lost = too_many_lost(base, mine)
     if lost:
-        raise _error(
-            "tree %s of %s has lost %d of %d files since the last sync (a disk that is not mounted?); nothing was "
-            "synced. Bring them back, or set force: true if they are meant to be deleted everywhere",
-            base,
-            lost,
-            machine_id,
-        )
+        raise _error(BY_MACHINE, base, lost, machine_id)
 
 
+BY_MACHINE = (
+    "tree %s of %s has lost %d of %d files since the last sync (a disk that is not mounted?); nothing was synced. "
+    "Bring them back, or set force: true if they are meant to be deleted everywhere"
+)
 BY_BASELINE = (
     "the baseline of tree %s would delete on %s %d of %d files; nothing was synced. Look at the baseline, or set "
     "force: true if they are meant to be deleted"
