@@ -22,6 +22,7 @@ from ansible_collections.roosync.heartbeat.tests.hosts.watching import PERIOD, T
 INTERVAL = 1.0
 WARNING_AFTER = 4.0
 OFFLINE_AFTER = 6.0
+SETTINGS = {"heartbeat_interval": INTERVAL, "warning_after": WARNING_AFTER, "offline_after": OFFLINE_AFTER}
 # For a check, a busy machine, and the beat before the fault, which may have been late by its random delay.
 SLACK = 3.0
 # A check is due every PERIOD, and on a busy machine it may be late by this much.
@@ -55,7 +56,7 @@ class Fleet:
         self.store = store
         self.path = path or lab.shared
         self._pipelining = pipelining
-        self.settings(heartbeat_interval=INTERVAL, warning_after=WARNING_AFTER, offline_after=OFFLINE_AFTER)
+        self.settings(**SETTINGS)
         self.monitor = Watcher(self.path)
 
     def close(self) -> None:

@@ -16,7 +16,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.tests.hosts.fleet import GROUPS, INTERVAL, OFFLINE_AFTER, SLACK, Fleet
+from ansible_collections.roosync.heartbeat.tests.hosts.fleet import (
+    GROUPS,
+    INTERVAL,
+    OFFLINE_AFTER,
+    SETTINGS,
+    SLACK,
+    Fleet,
+)
 from ansible_collections.roosync.heartbeat.tests.hosts.host import Host
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import STORE, Lab
 from ansible_collections.roosync.heartbeat.tests.hosts.playing import Played, Player
@@ -69,7 +76,8 @@ def store(player: Player, host: Host, **variables: Any) -> Played:
         "heartbeat_store_path": STORE,
         "heartbeat_store_group": GROUPS[0],
         "heartbeat_store_mount_point": STORE,
-        "heartbeat_store_settings": {"hold_timeout": 600},
+        # From the beginning, because thresholds that are shortened later count only after a while.
+        "heartbeat_store_settings": {**SETTINGS, "hold_timeout": 600},
         "heartbeat_store_python": sys.executable,
         # The shared directory is in memory, and small.
         "heartbeat_store_warn_below": "0",
