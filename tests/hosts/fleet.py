@@ -126,15 +126,19 @@ class Fleet:
         unwell = self.monitor.unwell(self.others(*hosts), since)
         assert not unwell, unwell
 
-    def goes_offline(self, host: Host, at: float) -> Transition:
-        """The host falls silent at this moment, and is recorded as offline when it should be."""
-        warned = self.monitor.wait_for_change(host.name, "warning", at, WARNING_AFTER + SLACK)
-        gone = self.monitor.wait_for_change(host.name, "offline", at, OFFLINE_AFTER - WARNING_AFTER + SLACK)
+    def goes_offline(self, host: Host, at: float, well: float | None = None) -> Transition:
+        """The host has fallen silent by this moment, and is recorded as offline when it should be.
+
+        :param well: when it was not yet, if what silenced it may have taken a while.
+        """
+        since = at if well is None else well
+        warned = self.monitor.wait_for_change(host.name, "warning", since, WARNING_AFTER + SLACK)
+        gone = self.monitor.wait_for_change(host.name, "offline", since, OFFLINE_AFTER - WARNING_AFTER + SLACK)
         assert (warned.before, warned.cause, warned.planned) == ("online", "silence", False)
         assert (gone.before, gone.cause, gone.planned) == ("warning", "silence", False)
         # It was well until then, and a beat that had begun may still have arrived.
         last = self.last_beat(host)
-        assert at - WARNING_AFTER < last < at + INTERVAL
+        assert since - WARNING_AFTER < last < at + INTERVAL
         # Each takes effect exactly when it is due after the last beat, and is detected by the next check.
         assert abs(warned.effective_at - last - WARNING_AFTER) < EXACT
         assert abs(gone.effective_at - last - OFFLINE_AFTER) < EXACT

@@ -29,9 +29,9 @@ def test_kill(fleet: Fleet) -> None:
 def test_freeze(fleet: Fleet) -> None:
     """A frozen host goes offline, and thaws without a trace of it but the return."""
     host = fleet.hosts[2]
-    with fleet.nobody_else_affected(host):
+    with fleet.nobody_else_affected(host) as well:
         with host.frozen():
-            fleet.goes_offline(host, time.time())
+            fleet.goes_offline(host, time.time(), well)
             thawed = time.time()
         fleet.comes_back(host, thawed)
 
@@ -39,10 +39,10 @@ def test_freeze(fleet: Fleet) -> None:
 def test_stopped_timer(fleet: Fleet) -> None:
     """Somebody stops the timer by hand: the host is up, and does not beat."""
     host = fleet.hosts[3]
-    with fleet.nobody_else_affected(host):
+    with fleet.nobody_else_affected(host) as well:
         host.run(f"systemctl stop {UNIT}.timer")
         try:
-            fleet.goes_offline(host, time.time())
+            fleet.goes_offline(host, time.time(), well)
         finally:
             started = time.time()
             host.run(f"systemctl start {UNIT}.timer")
@@ -52,9 +52,9 @@ def test_stopped_timer(fleet: Fleet) -> None:
 def test_recover(fleet: Fleet) -> None:
     """The schedule of one host is gone: the playbook that looks after a fleet brings it back, and touches no other."""
     host = fleet.hosts[3]
-    with fleet.nobody_else_affected(host):
+    with fleet.nobody_else_affected(host) as well:
         host.run(f"systemctl disable --now {UNIT}.timer && rm /etc/systemd/system/{UNIT}.timer")
-        fleet.goes_offline(host, time.time())
+        fleet.goes_offline(host, time.time(), well)
         started = time.time()
         played = fleet.play("recover").ok()
         assert {name for name, _task in played.changed} == {host.name}
@@ -97,9 +97,9 @@ def test_reboot(fleet: Fleet) -> None:
 def test_read_only(fleet: Fleet) -> None:
     """One host's mount of the shared directory turns read-only: that host cannot say that it is alive, and knows it."""
     host = fleet.hosts[3]
-    with fleet.nobody_else_affected(host):
+    with fleet.nobody_else_affected(host) as well:
         with host.read_only(STORE):
-            fleet.goes_offline(host, time.time())
+            fleet.goes_offline(host, time.time(), well)
             missed = fleet.missed(host)
             assert missed > 0
             writable = time.time()

@@ -97,9 +97,9 @@ def test_read_only(fleet: Fleet, server: Host) -> None:
 def test_client_cut_off(fleet: Fleet) -> None:
     """One host without its network is that host's own trouble."""
     host = fleet.hosts[1]
-    with fleet.nobody_else_affected(host):
+    with fleet.nobody_else_affected(host) as well:
         with host.cut_off():
-            fleet.goes_offline(host, time.time())
+            fleet.goes_offline(host, time.time(), well)
             healed = time.time()
         back = fleet.monitor.wait_for_change(host.name, "online", healed, RETURN)
         assert (back.before, back.cause) == ("offline", "beat")
@@ -130,10 +130,10 @@ def test_mount_disappears(
     host.unmount(STORE)
     assert host.succeeds(f"setpriv --reuid {UNIT} --init-groups test -w {STORE}")
     host.mount_sshfs(server, EXPORT, STORE, reconnect=False)
-    with fleet.nobody_else_affected(host):
+    with fleet.nobody_else_affected(host) as well:
         try:
             with disappears(host, server):
-                fleet.goes_offline(host, time.time())
+                fleet.goes_offline(host, time.time(), well)
                 assert host.run(f"ls -A {STORE}") == ""
                 assert fleet.missed(host)
         finally:
