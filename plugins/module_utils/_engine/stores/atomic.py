@@ -32,7 +32,7 @@ _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 def make_path(path: str) -> None:
     """Make a folder, and those above it that are missing, for everybody to read, whatever umask this process has."""
     missing = []
-    path = os.path.abspath(path)
+    path = os.path.join(os.getcwd(), path)
     while not os.path.isdir(path):
         missing.append(path)
         path = os.path.dirname(path)
