@@ -23,6 +23,8 @@ PLAYBOOKS = HERE / "playbooks"
 BIN = Path(sys.executable).parent
 NAMESPACE = "roosync.heartbeat."
 TIMEOUT = 120
+NO_RESET = "[WARNING]: Reset is not implemented for this connection"
+"""Said by ansible-core 2.16 of connections that have nothing to be reset, such as that to this machine."""
 _COMPLAINT = re.compile(r"^\[(?:DEPRECATION )?WARNING\].*$", re.MULTILINE)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import prepare
-from ansible_collections.roosync.heartbeat.tests.integration.runner import Ansible
+from ansible_collections.roosync.heartbeat.tests.integration.runner import NO_RESET, Ansible
 
 
 @contextmanager
@@ -72,6 +72,6 @@ def test_who_answers_over_connections_by_which_ansible_asks_the_device_nothing(
             },
         )
     assert run.rc == 0, run.output
-    assert run.complaints == []
+    assert set(run.complaints) <= {NO_RESET}, run.output
     found = sorted(path.stem for path in (tmp_path / "store" / "default" / "heartbeats").iterdir())
     assert found == ["a-host", "router-1", "switch-1"]

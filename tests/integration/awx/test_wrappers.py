@@ -18,14 +18,12 @@ from ansible_collections.roosync.heartbeat.tests.integration.awx.controller impo
 from ansible_collections.roosync.heartbeat.tests.integration.awx.execution import Execution, Job
 from ansible_collections.roosync.heartbeat.tests.integration.awx.project import PROJECT
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import prepare, snapshot
-from ansible_collections.roosync.heartbeat.tests.integration.runner import Ansible
+from ansible_collections.roosync.heartbeat.tests.integration.runner import NO_RESET, Ansible
 
 HOSTS = ["web-01", "web-02"]
 # Long, so that a host which nobody beats for stays online until the job has come to its end.
 SLOW = {"settings": {"warning_after": 3600, "offline_after": 7200}}
 LOST = {**SLOW, "history": [{"web-01": 1, "web-02": 1}], "beats": {"web-02": 10_000}}
-# Said by ansible-core 2.16 of connections that have nothing to be reset, such as that to this machine.
-NO_RESET = "[WARNING]: Reset is not implemented for this connection"
 MODES = {"check": ["--check", "--diff"], "run": []}
 # For playbooks that work on the store: what they are asked, and what they tell besides what is under TOLD_BY_CHECK.
 ON_THE_STORE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
