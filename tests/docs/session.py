@@ -146,7 +146,10 @@ def _script(page: Page, save: bool) -> str:
 
 def _typed(commands: list[Command], output: str) -> list[Typed]:
     found = re.findall(rf"^{MARK}\n(.*?)\n?^{MARK} (\d+)$", _SHELL.sub("", output), re.MULTILINE | re.DOTALL)
-    assert len(found) == len(commands), f"{len(commands)} commands, {len(found)} came back:\n{output}"
+    hung = commands[min(len(found), len(commands) - 1)]
+    assert len(found) == len(commands), (
+        f"{len(commands)} commands, {len(found)} came back, and line {hung.line} did not: $ {hung.text}\n{output}"
+    )
     return [Typed(command, int(status), text) for command, (text, status) in zip(commands, found)]
 
 
