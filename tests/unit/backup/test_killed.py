@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import journal
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import catalogue, restore, swap, writing
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup.place import Place
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import HeartbeatError
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import HeartbeatError, StoreUnavailable
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.backup.dying import (
@@ -128,6 +128,10 @@ def test_restoring_a_fleet(small: Scene, folder: Path, name: str, how: str) -> N
         stood[state] = stood.get(state, 0) + 1
         if failed(ended):
             assert state == before, step
+        if state == "gone" and (root / ".restore-default").exists():
+            refused = pytest.raises(StoreUnavailable, match="run heartbeat_restore")
+            with FileStore(str(root), "default") as store, refused:
+                manage(store, Request())
         with FileStore(str(root), "default") as store:
             done = restore.run(store, request(small.backups))
         assert done["interrupted"] in (None, swap.FINISHED, swap.UNDONE)

@@ -18,12 +18,11 @@ from typing import Iterator
 
 from ..errors import LockTimeout, RestoreFailed, StoreUnavailable, from_os_error
 from ..stores.atomic import discard, sync_directory
-from ..stores.file import FileStore
+from ..stores.file import RESTORING, FileStore
 from ..stores.locks import hold
 from .walk import MARK
 
 LOCK_PATIENCE = 15.0
-PREFIX = ".restore-"
 OPEN_DIR = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HELD = re.compile(r"/proc/self/fd/\d+")
 
@@ -34,7 +33,7 @@ class Place:
     def __init__(self, store: FileStore) -> None:
         self.target = os.path.realpath(store.location)
         self.root, self.name = os.path.split(self.target)
-        self.staging = os.path.join(self.root, PREFIX + self.name)
+        self.staging = os.path.join(self.root, RESTORING + self.name)
         self._held = -1
 
     @property

@@ -42,6 +42,8 @@ FOLDERS = (
     "logs",
     "locks",
 )
+RESTORING = ".restore-"
+"""Before a fleet's name: the directory beside it in which a restore works; left behind, it means a cut-off one."""
 PRIVATE = "backups"
 """The one folder that its owner closes to the group, once there is something in it."""
 LEFT_BEHIND_AFTER = 3600 * 10**9
@@ -92,6 +94,14 @@ class FileStore:
         self._fds[""] = fd
 
     def _absent(self, exc: OSError) -> StoreUnavailable:
+        if os.path.lexists(os.path.join(self.root, RESTORING + self.fleet)):
+            # Where directories cannot change places in one step, a restore that is killed may leave no fleet behind.
+            return StoreUnavailable(
+                "the fleet at %s is being restored, or its restore was cut off: wait for it, or run heartbeat_restore "
+                "again, which brings it to its end (do not create the fleet anew)" % self.location,
+                errno="EBUSY",
+                path=self.location,
+            )
         return StoreUnavailable(
             "there is no fleet at %s: mount the share that holds it, or create the fleet with heartbeat_fleet "
             "(a directory without %s is not a store, and nothing is written into it)" % (self.location, MARK),
