@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
@@ -15,6 +16,7 @@ import pytest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import restore, swap
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup.place import Place
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import HeartbeatError, RestoreFailed
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.forked import as_user
 from ansible_collections.roosync.heartbeat.tests.unit.backup.scenes import Scene, looks
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.faults import root_only
 
@@ -160,3 +162,23 @@ def test_a_mounted_folder_is_refused_before_anything_is_done(scene: Scene, monke
     with pytest.raises(RestoreFailed, match="vault/packs is a mount point or a link"):
         scene.restore()
     assert not list(scene.real.root.glob(".*"))
+
+
+def test_a_folder_that_is_closed_to_this_user_is_refused_before_anything_is_done() -> None:
+    """Backups that root has made lie in one: they would be left where nobody finds them, and no restore goes on."""
+    root_only()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        scene = Scene(Path(name))
+        scene.backup()
+        scene.backup(directory=None)
+        for path in (scene.backups, *scene.backups.iterdir(), *(p for p in scene.real.root.rglob("*") if p.is_dir())):
+            os.chown(path, 0 if path == scene.path / "backups" else 65534, -1)
+        os.chown(scene.real.root, 65534, -1)
+        (scene.path / "heartbeats" / "web-02.json").unlink()
+        before = looks(scene.folder)
+        for dry_run in (True, False):
+            with pytest.raises(RestoreFailed, match="default/backups is closed to this user"):
+                as_user("nobody", lambda dry=dry_run: scene.restore(dry_run=dry)["changed"])
+        assert looks(scene.folder) == before
+        assert scene.restore()["changed"], "root may"

@@ -183,10 +183,11 @@ class Place:
 
 
 def _check_inside(fleet: str) -> None:
-    """Whether all of a fleet is in its directory: what is only mounted or linked there would stay behind.
+    """Whether all of a fleet can be swapped: it is in its directory, and this user may bring it over or remove it.
 
-    :raises RestoreFailed: it is not.
+    :raises RestoreFailed: what is only mounted or linked there, or closed to this user, would stay behind.
     """
+    _check_open(fleet)
     for folder, inner, _files in os.walk(fleet):
         for path in (os.path.join(folder, name) for name in inner):
             if os.path.islink(path) or os.path.ismount(path):
@@ -195,6 +196,16 @@ def _check_inside(fleet: str) -> None:
                     "(backups can be elsewhere: give their directory), or restore machine by machine" % path,
                     path=path,
                 )
+            _check_open(path)
+
+
+def _check_open(folder: str) -> None:
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK) and os.path.lexists(folder):
+        raise RestoreFailed(
+            "%s is closed to this user, and a swap would leave behind what is in it; run the task with become, or "
+            "restore machine by machine" % folder,
+            path=folder,
+        )
 
 
 def sync(path: str) -> None:
