@@ -82,6 +82,16 @@ def test_one_file_for_each_machine(fleet: RealFleet, tmp_path: Path) -> None:
     assert found["error_code"] == "HEARTBEAT_REGISTRATION_FAILED"
 
 
+def test_columns_and_a_byte_order_mark_count_in_each_file_too(fleet: RealFleet, tmp_path: Path) -> None:
+    folder = tmp_path / "heartbeats"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"nom": "a", "vu": WHEN}).encode())
+    (folder / "b.json").write_text(json.dumps({"nom": "b", "vu": "never"}))
+    (folder / "settings.json").write_text(json.dumps({"interval": 30}))
+    columns = foreign.Columns("nom", "vu")
+    assert actions(take(fleet, folder, columns=columns)) == {"a": "imported", "b": "expected"}
+
+
 CSV = """\
 Host Name;Last Check;Address;Rack
 web-01;2026-01-31 12:00:00;192.0.2.1;r12

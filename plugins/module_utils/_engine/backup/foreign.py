@@ -88,7 +88,8 @@ def _content(path: str) -> bytes:
         state = os.fstat(stream.fileno())
         if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_BYTES:
             raise InvalidSettings("src: %s is no file, or larger than %d MiB" % (path, MAX_BYTES >> 20), path=path)
-        return stream.read(MAX_BYTES + 1)
+        data = stream.read(MAX_BYTES + 1)
+    return data[len(_BOM) :] if data.startswith(_BOM) else data
 
 
 def _directory(path: str, columns: Columns) -> Iterator[Found]:
@@ -102,12 +103,14 @@ def _directory(path: str, columns: Columns) -> Iterator[Found]:
         except (InvalidSettings, OSError) as exc:
             yield Found(name[:-5], exc, where=one)
             continue
-        if isinstance(document, dict) and (_get(document, NAMES) is not None or "heartbeats" in document):
+        if not isinstance(document, dict):
+            continue
+        named = any(_get(document, NAMES, said) is not None for said in (None, columns.name))
+        if named or "heartbeats" in document:
             yield from _machines(document, one, columns)
 
 
 def _parse(data: bytes, path: str, kind: str, columns: Columns) -> List[Found]:
-    data = data[len(_BOM) :] if data.startswith(_BOM) else data
     if kind == "json" or (kind == "auto" and data.lstrip()[:1] in (b"{", b"[")):
         return list(_machines(_json(data, path), path, columns))
     return list(_csv(data, path, columns))
