@@ -225,6 +225,14 @@ def test_columns_that_could_be_names_are_told(fleet: RealFleet, tmp_path: Path) 
         take(fleet, src)
 
 
+def test_a_column_with_times_that_is_not_there_is_refused(fleet: RealFleet, tmp_path: Path) -> None:
+    """A typing error must not make machines whose last heartbeat is known look as if it were not."""
+    src = tmp_path / "hosts.csv"
+    src.write_text("host,vue\nweb-01,2026-01-31T12:00:00Z\n")
+    with pytest.raises(InvalidSettings, match="no column vu "):
+        take(fleet, src, columns=foreign.Columns(None, "vu"))
+
+
 def test_what_is_no_file(fleet: RealFleet, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for src in (tmp_path / "fifo", tmp_path / "nothing", tmp_path / "store" / "default" / "locks"):

@@ -197,6 +197,11 @@ def _csv(data: bytes, path: str, columns: Columns) -> Iterator[Found]:
                 % (path, _told(names)),
                 path=path,
             )
+        if columns.seen is not None and time_key is None:
+            raise InvalidSettings(
+                "src: %s has no column %.80s (it has: %s); correct it in columns" % (path, columns.seen, _told(names)),
+                path=path,
+            )
         for row in rows:
             values = {key.strip(): (value or "").strip() for key, value in row.items() if isinstance(key, str)}
             rest = {key: value for key, value in values.items() if value and key not in (name_key, time_key)}
