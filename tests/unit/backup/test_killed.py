@@ -169,6 +169,21 @@ def test_between_two_renames_nobody_is_sent_to_make_a_fleet(small: Scene) -> Non
     assert (done["interrupted"], done["changed"], done["backup"]["name"]) == (swap.UNDONE, False, made["name"])
 
 
+def test_a_link_to_a_fleet_tells_of_the_restore_as_well(small: Scene, tmp_path: Path) -> None:
+    """What is restored is what the link leads to, and beside it the new state is made."""
+    elsewhere = tmp_path / "disk" / "fleet"
+    elsewhere.parent.mkdir()
+    shutil.move(str(small.path), elsewhere)
+    small.path.symlink_to(elsewhere)
+    with small.open() as store:
+        place = Place(store)
+    place.begin()
+    os.rename(place.target, place.old)
+    place.release()
+    with small.open() as store, pytest.raises(StoreUnavailable, match="run heartbeat_restore"):
+        manage(store, Request())
+
+
 def which(path: Path, former: Any, new: Any) -> str:
     """Which state stands, whole; anything else is a failure."""
     if not path.exists():

@@ -94,7 +94,8 @@ class FileStore:
         self._fds[""] = fd
 
     def _absent(self, exc: OSError) -> StoreUnavailable:
-        if os.path.lexists(os.path.join(self.root, RESTORING + self.fleet)):
+        root, name = os.path.split(os.path.realpath(self.location))  # a link to a fleet stays where it is
+        if os.path.lexists(os.path.join(root, RESTORING + name)):
             # Where directories cannot change places in one step, a restore that is killed may leave no fleet behind.
             return StoreUnavailable(
                 "the fleet at %s is being restored, or its restore was cut off: wait for it, or run heartbeat_restore "
