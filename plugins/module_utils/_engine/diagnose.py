@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .clock import iso
 from .diagnosis import access, directory, history, limits, machines, records, saving
-from .diagnosis.finding import FAILED, STATUSES, Finding, Limits, NotChecked, worst
+from .diagnosis.finding import FAILED, STATUSES, Finding, Limits, NotChecked, failure, worst
 from .diagnosis.scene import Scene
 from .errors import HeartbeatError, StoreUnavailable
 from .report import shorten
@@ -68,8 +68,11 @@ def run_diagnosis(store: Store, asked: Limits, dry_run: bool = False) -> Dict[st
 
 
 def _unreachable(exc: StoreUnavailable) -> StoreUnavailable:
-    evidence, _separator, advice = exc.message.partition(": ")
-    found = Finding("store_reachable", FAILED, evidence, advice)
+    if "; " in exc.message:
+        found = failure("store_reachable", exc)
+    else:  # that there is no fleet is said in another form
+        evidence, _separator, advice = exc.message.partition(": ")
+        found = Finding("store_reachable", FAILED, evidence, advice)
     left = [{"check": name, "reason": "there is no store"} for name, _check in CHECKS[1:]]
     exc.details.update(_report([found], left), diagnosed_at=None)
     return exc

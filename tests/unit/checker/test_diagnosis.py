@@ -247,7 +247,19 @@ def test_without_a_store_the_error_has_the_report(tmp_path: Path) -> None:
     assert named(details) == ["store_reachable"]
     assert len(details["not_checked"]) == len(NAMES) - 1
     assert details["status"] == "failed"
+    (found,) = details["checks"]
+    assert found["evidence"] == "there is no fleet at %s" % (tmp_path / "none" / "default")
+    assert found["advice"].startswith("mount the share")
     assert not (tmp_path / "none").exists()
+
+
+def test_what_stands_in_the_way_of_a_store_is_no_advice(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreUnavailable) as raised:
+        diagnose.run_diagnosis(FileStore(str(tmp_path / "file"), "default"), Limits())
+    (found,) = raised.value.details["checks"]
+    assert found["evidence"].endswith("/file/default: Not a directory (ENOTDIR)")
+    assert found["advice"] == "name a directory as the store"
 
 
 @pytest.mark.parametrize("name", ["diagnostics", "locks", "heartbeats", "journal"])
