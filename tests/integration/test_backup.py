@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -111,3 +112,19 @@ def test_an_empty_passphrase_is_an_error(ansible: Ansible, tmp_path: Path) -> No
     assert made.rc == 2
     assert "passphrase" in made.output
     assert list(backups.glob("*.tar.gz*")) == []
+
+
+def test_a_number_of_nought_is_a_number(ansible: Ansible, tmp_path: Path) -> None:
+    """In a file of variables it is no text, and must not count as if it had not been given; nothing at all may."""
+    store, backups = tmp_path / "store", tmp_path / "backups"
+    prepare(store, START)
+    variables = {"heartbeat_store": str(store), "heartbeat_backup_directory": str(backups)}
+    for more, there in (({"heartbeat_backup_keep": ""}, 1), ({}, 2), ({"heartbeat_backup_keep": 0}, 1)):
+        made = ansible.play(CHECKOUT / "playbooks" / "backup.yml", variables={**variables, **more})
+        assert (made.rc, made.complaints) == (0, []), made.output
+        assert len(list(backups.glob("*.tar.gz"))) == there
+    diagnose = CHECKOUT / "playbooks" / "diagnose.yml"
+    for limit, status in ((0, "warning"), (None, "ok")):
+        found = ansible.play(diagnose, variables={**variables, "heartbeat_latency_warning": limit})
+        assert (found.rc, found.complaints) == (0, []), found.output
+        assert re.search("store_latency +" + status, found.output)
