@@ -11,6 +11,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, List
@@ -28,11 +29,13 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     StoreUnavailable,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.forked import as_user
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.backup.forging import Forger, aged
 from ansible_collections.roosync.heartbeat.tests.unit.backup.scenes import Scene, looks
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.faults import root_only
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, wait_until
 
 
@@ -408,6 +411,7 @@ def test_without_exchange_and_without_links(scene: Scene, monkeypatch: pytest.Mo
 BEATER = """\
 import os, sys, time
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import check, errors
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.forked import as_user
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 end, count = time.monotonic() + 60, 0
@@ -562,3 +566,20 @@ def fleet_of_five(tmp_path: Path) -> RealFleet:
     with real.open() as store:
         register(store, "m1")
     return real
+
+
+def test_a_folder_of_backups_that_is_closed_keeps_nobody_from_making_one_elsewhere() -> None:
+    """Nothing of what is in it goes into a backup. root has closed it, and somebody else makes this one."""
+    root_only()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        scene = Scene(Path(name))
+        scene.backup(directory=None)
+        scene.backups.mkdir()
+        for path in (scene.backups, scene.path, *scene.path.rglob("*")):
+            if (scene.path / "backups") not in (path, *path.parents):
+                os.chown(path, 65534, -1)
+        assert as_user("nobody", lambda: scene.backup()["warnings"]) == []
+        (scene.path / "heartbeats" / "web-02.json").unlink()
+        assert scene.restore()["changed"]
+        assert stat.S_IMODE((scene.path / "backups").stat().st_mode) == 0o700

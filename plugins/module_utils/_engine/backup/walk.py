@@ -72,14 +72,23 @@ class Tree:
         while waiting:
             folder = waiting.pop()
             try:
+                if folder in LEFT_OUT:  # not opened: it may be closed to all but its owner, and nobody looks into it
+                    found.append(self._member(folder, DIRECTORY, self._looks(folder)))
+                    continue
                 fd = self._folder(folder)
                 found.append(self._member(folder, DIRECTORY, os.fstat(fd)))
-                inner = [] if folder in LEFT_OUT else self._inner(fd, folder)
+                inner = self._inner(fd, folder)
             except OSError as exc:
                 self._failed(exc, folder)
                 continue
             waiting.extend(path for path in inner if self._fit(path))
         return sorted(found, key=lambda m: key(m.path, m.kind))
+
+    def _looks(self, folder: str) -> os.stat_result:
+        state = os.stat(folder, dir_fd=self._root, follow_symlinks=False)
+        if not stat.S_ISDIR(state.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+        return state
 
     @staticmethod
     def _inner(fd: int, folder: str) -> List[str]:
