@@ -19,7 +19,7 @@ from typing import Any, List
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import incidents, journal
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import create
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import create, inspection
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     BackupNotFound,
@@ -356,6 +356,20 @@ def test_check_mode_counts_the_backup_that_would_be_made(scene: Scene) -> None:
     done = scene.backup(keep=1)
     assert done["removed"] == predicted["removed"]
     assert len(done["backups"]) == len(predicted["backups"]) == 2
+
+
+def test_a_name_that_is_too_long_for_a_file_is_the_same_machine_all_the_same(scene: Scene) -> None:
+    machine = "host-" + "a" * 120
+    scene.real.beat(machine)
+    for _number in range(2):
+        scene.backup(machine_id=machine)
+    options: Any = {"directory": str(scene.backups), "machine_id": machine}
+    with scene.open() as store:
+        predicted = create.run(store, create.Request(**options, keep=1), dry_run=True)
+        (found, _other) = inspection.run(store, **options, verify=True)["backups"]
+    assert found["machine_id"] == machine
+    assert predicted["removed"] == scene.backup(machine_id=machine, keep=1)["removed"] != []
+    assert len(predicted["removed"]) == 2
 
 
 def test_a_fleet_that_is_a_mount_cannot_be_swapped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

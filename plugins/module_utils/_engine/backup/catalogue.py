@@ -113,7 +113,7 @@ def parse(directory: str, name: str, size: int = 0) -> Optional[Backup]:
 
 def is_of(backup: Backup, machine: str) -> bool:
     """Whether a backup is one of this machine."""
-    return backup.machine == _short(machine)
+    return backup.machine in (machine, _short(machine))
 
 
 def no_directory(path: str) -> InvalidSettings:
@@ -254,7 +254,8 @@ def dispensable(backups: List[Backup], now: int, keep: Optional[int], keep_for: 
     going: List[Backup] = []
     counted: Dict[Tuple[Optional[str], bool], int] = {}
     for backup in sorted(backups, key=lambda b: (b.at, b.name), reverse=True):
-        kind = backup.machine, backup.before_restore
+        # One that is only planned knows the machine's whole name, and those that are there what a file name holds.
+        kind = backup.machine and _short(backup.machine), backup.before_restore
         number = counted[kind] = counted.get(kind, 0) + 1
         young = keep_for is not None and now - backup.at < keep_for
         if number > max(1, keep or 0) and not young:

@@ -69,4 +69,4 @@ def _shown(backup: Backup, verify: bool, passphrase: Optional[str]) -> Dict[str,
         held: Dict[str, Any] = catalogue.verify(backup, passphrase)
     except BackupCorrupt as exc:
         return dict(entry, verified=False, problem=exc.message)
-    return {**held, **entry, "verified": True}
+    return {**held, **entry, "machine_id": held["machine_id"], "verified": True}
