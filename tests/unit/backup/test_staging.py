@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import mounts
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import restore, swap
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup.place import Place
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import HeartbeatError, RestoreFailed
@@ -162,6 +163,21 @@ def test_a_mounted_folder_is_refused_before_anything_is_done(scene: Scene, monke
     with pytest.raises(RestoreFailed, match="vault/packs is a mount point or a link"):
         scene.restore()
     assert not list(scene.real.root.glob(".*"))
+
+
+@pytest.mark.parametrize("name", [".", "backups"])
+def test_a_bind_mount_of_the_same_disk_is_refused_as_well(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, name: str, tmp_path: Path
+) -> None:
+    """Only the kernel's list knows it. Backups in it could not be brought over, and no restore went on after that."""
+    scene.backup()
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    (tmp_path / "mountinfo").write_text("36 35 8:1 /disk %s rw - ext4 /dev/sda1 rw\n" % (scene.path / name))
+    monkeypatch.setattr(mounts, "MOUNTINFO", str(tmp_path / "mountinfo"))
+    before = looks(scene.folder)
+    with pytest.raises(RestoreFailed, match=r"is a mount point,? or"):
+        scene.restore()
+    assert looks(scene.folder) == before
 
 
 def test_a_folder_that_is_closed_to_this_user_is_refused_before_anything_is_done() -> None:

@@ -14,8 +14,9 @@ import os
 import re
 import stat
 from contextlib import ExitStack, contextmanager
-from typing import Iterator
+from typing import FrozenSet, Iterator, Optional
 
+from .. import mounts
 from ..errors import LockTimeout, RestoreFailed, StoreUnavailable, from_os_error
 from ..stores.atomic import discard, sync_directory
 from ..stores.file import RESTORING, FileStore
@@ -75,7 +76,7 @@ class Place:
             )
         if os.path.lexists(self.target):
             there = os.stat(self.target)
-            if not stat.S_ISDIR(there.st_mode) or there.st_dev != root.st_dev or os.path.ismount(self.target):
+            if not stat.S_ISDIR(there.st_mode) or there.st_dev != root.st_dev or _is_mount(self.target):
                 raise RestoreFailed(
                     "%s is a mount point, or no directory, and cannot be swapped; give a store one level up, or "
                     "restore under another name for the fleet" % self.target,
@@ -188,15 +189,25 @@ def _check_inside(fleet: str) -> None:
     :raises RestoreFailed: what is only mounted or linked there, or closed to this user, would stay behind.
     """
     _check_open(fleet)
+    points = _points()
     for folder, inner, _files in os.walk(fleet):
         for path in (os.path.join(folder, name) for name in inner):
-            if os.path.islink(path) or os.path.ismount(path):
+            if os.path.islink(path) or _is_mount(path, points):
                 raise RestoreFailed(
                     "%s is a mount point or a link, and a swap would leave it behind; put a directory in its place "
                     "(backups can be elsewhere: give their directory), or restore machine by machine" % path,
                     path=path,
                 )
             _check_open(path)
+
+
+def _points() -> FrozenSet[str]:
+    """Where something is mounted. A bind mount of the same file system looks like any other directory there."""
+    return frozenset(mount.point for mount in mounts.mounted(mounts.read(mounts.MOUNTINFO)))
+
+
+def _is_mount(path: str, points: Optional[FrozenSet[str]] = None) -> bool:
+    return os.path.ismount(path) or path in (_points() if points is None else points)
 
 
 def _check_open(folder: str) -> None:
