@@ -32,8 +32,10 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     MachineUnknown,
     ServiceAlreadyRunning,
     StoreCorrupt,
+    SyncMassDelete,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.observe import load_fleet
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state import Commit, Memory
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
@@ -319,6 +321,22 @@ def test_during_another_drill_until_that_is_forgotten(trees: Trees) -> None:
         document.write(store, cut_off)
     Played(trees, "db")
     assert len(drills(trees)) == 2
+
+
+def test_the_scratch_tree_of_one_that_is_forgotten_goes_when_the_next_begins(trees: Trees) -> None:
+    """It is declared, and nothing is there: until then no sync of the machine goes on."""
+    cut_off = Played(trees, destroys="scratch")
+    cut_off.until_lost()
+    trees.back("web")
+    with pytest.raises(SyncMassDelete, match="tree drill-"):
+        trees.sync("web", "online")
+    with trees.fleet.open() as store:
+        cut_off.drill.expires_at = iso(store.now() - NS)
+        document.write(store, cut_off.drill)
+    following = Played(trees, "db", destroys="scratch")
+    with trees.fleet.open() as store:
+        assert sorted(load_fleet(store).settings.sync_paths) == [following.drill.destroys, "site"]
+    trees.sync("web", "online")
 
 
 def test_only_trees_of_the_machine_can_be_destroyed(trees: Trees) -> None:

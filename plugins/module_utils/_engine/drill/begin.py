@@ -111,6 +111,7 @@ def _begin(store: FileStore, wanted: Wanted, dry_run: bool) -> Dict[str, Any]:
     )
     _note_vault(store, drill, seen.now)
     if not dry_run:
+        _withdraw_forgotten(store)
         # The document first: it tells whoever finds the tree which drill has to take it away again.
         document.write(store, drill)
         try:
@@ -143,6 +144,13 @@ def _refuse_second(store: FileStore, now: int) -> None:
                 % (other.drill_id, other.began_at, other.drill_id, other.expires_at),
                 drill_id=other.drill_id,
             )
+
+
+def _withdraw_forgotten(store: FileStore) -> None:
+    """Take back the scratch trees of drills that were cut off: with nothing there, no sync of a machine goes on."""
+    for other in document.load_all(store):
+        if other.state == RUNNING and other.scratch:
+            scratch.withdraw(store, other.drill_id)
 
 
 def _unfit(seen: View, machine: str) -> Optional[Exception]:
