@@ -269,3 +269,19 @@ def test_a_restore_that_died_is_not_taken_for_a_sync(trees: Fleet) -> None:
     assert (found["syncs"], found["failed"]) == ([], [])
     assert [one["event"] for one in found["overtaken"]] == ["restore"]
     assert trees.open_entries() == []
+
+
+def test_an_earlier_snapshot_that_is_damaged_keeps_nobody_from_restoring_a_later_one(trees: Fleet) -> None:
+    """It is only looked at to say whether the chosen one shows a loss."""
+    packs = packs_with(trees, b"")
+    trees.put("web", index="2", a__b="3", c="4", d="5")
+    trees.sync("web", "capture")
+    before = trees.whole("web")
+    for pack in packs:
+        pack.unlink()
+    trees.put("web", index="now")
+    done = trees.restore("web")
+    assert trees.whole("web") == before
+    assert Path(done["report"]).exists()
+    (warning,) = done["warnings"]
+    assert warning.startswith("whether the snapshot 2 of site shows a loss cannot be said: the content ")

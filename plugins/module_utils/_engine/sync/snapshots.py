@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..clock import iso, parse_iso
 from ..documents import Fleet
-from ..errors import BackupNotFound, InvalidSettings
+from ..errors import BackupNotFound, HeartbeatError, InvalidSettings
 from ..stores.base import Store
 from .guards import meant, too_many_lost
 from .keeping import location
@@ -84,7 +84,14 @@ def doubts(store: Store, source: str, chosen: Sequence[Chosen]) -> List[str]:
             earlier = [one for one in refs.snapshots(source, spec.name) if one.number < snapshot.number]
             if not earlier or earlier[-1].manifest == snapshot.manifest:
                 continue
-            before, after = (vault.manifest(one.manifest, spec.max_entries) for one in (earlier[-1], snapshot))
+            try:
+                before, after = (vault.manifest(one.manifest, spec.max_entries) for one in (earlier[-1], snapshot))
+            except HeartbeatError as exc:  # it is restored all the same
+                found.append(
+                    "whether the snapshot %d of %s shows a loss cannot be said: %s"
+                    % (snapshot.number, spec.name, exc.message)
+                )
+                continue
             lost = too_many_lost(meant(before, spec), after)
             if lost:
                 found.append(
