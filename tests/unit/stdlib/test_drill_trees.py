@@ -280,5 +280,5 @@ def test_what_was_put_aside_is_not_forgotten_where_the_memory_is_damaged(root: P
 
 def test_a_second_drill_of_the_same_id_is_refused(root: Path) -> None:
     machine(root).prepare("")
-    with pytest.raises(HeartbeatError, match="prepare the drill"):
+    with pytest.raises(HeartbeatError, match=r"prepare the drill: .*; give a folder .*heartbeat_drill_folder"):
         machine(root).prepare("")

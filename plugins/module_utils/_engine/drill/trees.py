@@ -73,7 +73,9 @@ class DrilledMachine:
             if scratch:
                 self._fill(self._tree(scratch).path)
         except OSError as exc:
-            raise from_os_error(exc, "prepare the drill", self.folder) from exc
+            # It is on the machine: nothing is wrong with the store, of which errors of the system speak otherwise.
+            advice = "give a folder that this user can make (heartbeat_drill_folder)"
+            raise from_os_error(exc, "prepare the drill", self.folder, advice) from exc
         return {"changed": True}
 
     def _fill(self, path: str) -> None:
