@@ -184,6 +184,10 @@ def torn_commit(patient: Patient) -> None:
     path.write_bytes(path.read_bytes()[:-20])
 
 
+def stray(patient: Patient) -> None:
+    (patient.fleet.path / "journal" / ("%020d.json" % 90_000)).write_text("x")
+
+
 def checkpoint(patient: Patient) -> None:
     (patient.fleet.path / journal.CHECKPOINT).write_bytes(b"{}")
 
@@ -257,6 +261,7 @@ OTHERS = (
     ("locks", dead_claim),
     ("records", not_a_record),
     ("journal", torn_commit),
+    ("journal", stray),
     ("machines_offline", offline_unnoticed),
     ("incidents", incident),
 )

@@ -25,6 +25,10 @@ def commits(scene: Scene) -> Finding:
     details = lost_commits(rebuilt)
     if _in_the_making(scene, rebuilt):
         details = [d for d in details if number_of(d) != rebuilt.last_name]
+    strays = [dict(problem) for problem in rebuilt.problems if problem["kind"] == "not_a_record"]
+    if strays and not details:
+        evidence = "%s: %s" % (strays[0]["path"], strays[0]["what"])
+        return Finding("journal", WARNING, evidence, "look who wrote it, and remove it: it is no commit", strays)
     if not details:
         return Finding("journal", OK, "%d commits can be read" % rebuilt.last_name)
     names = shorten(["%s (%s)" % (d["path"], d["kind"]) for d in details])
