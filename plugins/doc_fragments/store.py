@@ -41,7 +41,7 @@ options:
       - The directory of the backups, on the host that runs the module. It is made if it is not there, for its owner
         alone.
       - The default is C(backups/) of the fleet itself. A fleet that is destroyed takes those with it, so another disk
-        is a better place.
+        is a better place. Another folder of the fleet is refused, because a restore takes away what is there.
     type: path
   passphrase:
     description:

@@ -597,3 +597,24 @@ def test_a_folder_of_backups_that_is_closed_keeps_nobody_from_making_one_elsewhe
         (scene.path / "heartbeats" / "web-02.json").unlink()
         assert scene.restore()["changed"]
         assert stat.S_IMODE((scene.path / "backups").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("where", ["archive", ".", "../default/archive"])
+def test_backups_that_a_restore_would_take_away_are_refused(scene: Scene, where: str) -> None:
+    """Of a fleet only ``backups/`` outlives that it is replaced."""
+    directory = scene.path / where
+    with pytest.raises(InvalidSettings, match="lies in the fleet itself, and a restore would take away what is there"):
+        scene.backup(directory=str(directory))
+    made = scene.backup()["backup"]
+    directory.mkdir(exist_ok=True)
+    archive = Path(shutil.copy(made["location"], directory))
+    (scene.path / "heartbeats" / "web-02.json").unlink()
+    for options in ({"backup": str(archive)}, {"directory": str(directory)}):
+        for dry_run in (True, False):
+            with pytest.raises(InvalidSettings, match="lies in the fleet itself"):
+                scene.restore(dry_run=dry_run, **options)
+    assert archive.exists()
+    inner = scene.backup(directory=str(scene.path / "backups" / "daily"))["backup"]
+    (scene.path / "heartbeats" / "db-01.json").unlink()
+    assert scene.restore(backup=inner["location"], directory=str(scene.path / "backups" / "daily"))["changed"]
+    assert Path(inner["location"]).exists()

@@ -79,6 +79,21 @@ def directory_of(store: FileStore, directory: Optional[str]) -> str:
     return directory
 
 
+def check_lasting(store: FileStore, directory: str) -> None:
+    """Whether backups in a directory outlive a restore: of the fleet itself, only ``backups/`` does.
+
+    :raises InvalidSettings: they do not.
+    """
+    fleet, path = os.path.realpath(store.location), os.path.realpath(directory)
+    kept = os.path.join(fleet, FOLDER)
+    if os.path.commonpath((fleet, path)) == fleet and os.path.commonpath((kept, path)) != kept:
+        raise InvalidSettings(
+            "directory: %s lies in the fleet itself, and a restore would take away what is there; move the backups "
+            "into %s, or to a directory outside" % (directory, kept),
+            path=directory,
+        )
+
+
 def _short(machine: str) -> str:
     """A machine's name as a part of a file name, which has room for 255 characters in all."""
     if len(machine) <= _LONGEST_MACHINE:

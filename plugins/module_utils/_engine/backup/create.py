@@ -42,6 +42,7 @@ def run(store: FileStore, request: Request, dry_run: bool = False) -> Dict[str, 
     """
     store.connect()
     directory = catalogue.directory_of(store, request.directory)
+    catalogue.check_lasting(store, directory)
     machine = None if request.machine_id is None else normalise_machine_id(request.machine_id, "machine_id")
     _check_numbers(request)
     with nullcontext(True) if dry_run else store.lock(LOCK, LOCK_PATIENCE):

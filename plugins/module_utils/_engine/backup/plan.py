@@ -143,6 +143,8 @@ def guard(store: FileStore, plan: Plan, request: Request, place: Place) -> None:
     """What must not be replaced without ``force``: another fleet, and one that is alive and newer than the backup."""
     if plan.machine is None:
         place.check()
+        for directory in (plan.backup.directory, catalogue.directory_of(store, request.directory)):
+            catalogue.check_lasting(store, directory)
     if request.force or not plan.changed:
         return
     if plan.machine is not None:
