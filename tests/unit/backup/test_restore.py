@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import incidents, journal
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import create, inspection
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup.walk import Tree
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     BackupNotFound,
@@ -618,3 +619,34 @@ def test_backups_that_a_restore_would_take_away_are_refused(scene: Scene, where:
     (scene.path / "heartbeats" / "db-01.json").unlink()
     assert scene.restore(backup=inner["location"], directory=str(scene.path / "backups" / "daily"))["changed"]
     assert Path(inner["location"]).exists()
+
+
+def put_together(scene: Scene, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """The upkeep of the vault moves what is in a pack into a new one while a backup reads another."""
+    packs = scene.path / "vault" / "packs"
+    names = [str(number) * 64 + ".pack" for number in range(9, 0, -1)]
+    (packs / names[0]).write_bytes(b"needed")
+    real, left = Tree.read, list(zip(names, names[1:]))[:times]
+
+    def read(self: Tree, path: str) -> Any:
+        if path == "vault/packs/" + "0" * 64 + ".pack" and left:
+            old, new = left.pop(0)
+            (packs / old).rename(packs / new)
+        return real(self, path)
+
+    monkeypatch.setattr(Tree, "read", read)
+
+
+def test_what_upkeep_puts_together_meanwhile_is_in_a_backup(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_together(scene, monkeypatch, times=1)
+    scene.backup()
+    scene.destroy()
+    scene.restore()
+    assert [p.read_bytes() for p in (scene.path / "vault" / "packs").glob("8*")] == [b"needed"]
+
+
+def test_a_backup_that_upkeep_leaves_no_peace_fails(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_together(scene, monkeypatch, times=8)
+    with pytest.raises(StoreUnavailable, match="upkeep of the vault has put packs together"):
+        scene.backup()
+    assert list(scene.backups.iterdir()) == []

@@ -8,7 +8,8 @@
 3. All other documents, those of ``vault/refs`` too. They are as new as the journal, or newer.
 4. The heartbeats, one by one. They are newer than the journal, as they are for a check that comes a little later. Were
    they older, a machine whose return is recorded could look as if it had not come back.
-5. ``vault/packs`` last: whatever a document names that was read before is in a pack that is there by now.
+5. ``vault/packs`` last: whatever a document names that was read before is in a pack that is there by now. Upkeep may
+   move it into another one while packs are read; then a pack has gone, and all has to be read again.
 
 Every file is replaced as a whole by its writer, so each is read whole from one descriptor. What disappears meanwhile
 is left out. Links are not followed, and what is no file is named and left out.
@@ -48,6 +49,8 @@ class Tree:
         self.strict = strict
         self.skipped: List[str] = []
         self.newest_commit = 0
+        self.gone: List[str] = []
+        """Packs that were there when they were listed, and not any more when their turn came."""
         self._names = _Names()
         self._open_path: Optional[str] = None
         self._open_fd = -1
@@ -175,6 +178,8 @@ class Tree:
         try:
             fd = os.open(name, _OPEN_FILE, dir_fd=self._folder(folder))
         except FileNotFoundError:
+            if folder == PACKS:
+                self.gone.append(path)
             moved = "journal/archive/" + name
             return self.read(moved) if folder == "journal" and _COMMIT.fullmatch(name) else None
         except OSError as exc:

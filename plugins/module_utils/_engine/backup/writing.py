@@ -19,7 +19,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Dict, List, Optional, Tuple
 
 from .. import documents
-from ..errors import DiskSpaceLow, HeartbeatError, from_os_error
+from ..errors import DiskSpaceLow, HeartbeatError, StoreUnavailable, from_os_error
 from ..record import file_name
 from ..register import VERSION
 from ..stores.atomic import discard, sync_directory
@@ -35,6 +35,8 @@ SPOOL = 4 << 20
 """How large a manifest may get in memory; a larger one goes into a file without a name."""
 RESERVE = 32 << 20
 """What a backup leaves free on its disk, or a twentieth of the disk where that is less: machines must go on beating."""
+ATTEMPTS = 3
+"""How often all is read anew if upkeep of the vault gets in between."""
 DIR_MODE = 0o700
 FILE_MODE = 0o600
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -94,7 +96,7 @@ def write(store: FileStore, directory: str, order: Order, now: int) -> Tuple[Dic
     try:
         fd = os.open(partial.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         try:
-            seal, skipped = _fill(fd, store, partial, order, now)
+            seal, skipped = _filled(fd, store, partial, order, now)
             os.fsync(fd)
             held = catalogue.verify(partial, order.passphrase) if order.verify else {"sha256": seal}
             finished = _publish(fd, partial)
@@ -111,7 +113,30 @@ def write(store: FileStore, directory: str, order: Order, now: int) -> Tuple[Dic
     return dict(held, **finished.as_dict()), warnings
 
 
-def _fill(fd: int, store: FileStore, partial: Backup, order: Order, now: int) -> Tuple[str, List[str]]:
+def _filled(fd: int, store: FileStore, partial: Backup, order: Order, now: int) -> Tuple[str, List[str]]:
+    """As :func:`_fill`, again where upkeep of the vault has moved what was needed while it was read.
+
+    :raises StoreUnavailable: it does so all the time, and nothing may be left out.
+    """
+    seal = ""
+    skipped: List[str] = []
+    gone: List[str] = []
+    for _attempt in range(ATTEMPTS):
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        seal, skipped, gone = _fill(fd, store, partial, order, now)
+        if not gone:
+            return seal, skipped
+    if order.strict:
+        raise StoreUnavailable(
+            "upkeep of the vault has put packs together while they were read, %d times; try again at another time"
+            % ATTEMPTS,
+            path=os.path.join(store.location, gone[0]),
+        )
+    return seal, [*skipped, *("%s: it was put together with others meanwhile" % path for path in gone)]
+
+
+def _fill(fd: int, store: FileStore, partial: Backup, order: Order, now: int) -> Tuple[str, List[str], List[str]]:
     with SpooledTemporaryFile(SPOOL, dir=partial.directory) as manifest, Tree(store.location, order.strict) as tree:
         writer = Writer(fd, order.passphrase, manifest, lambda: _check_space(fd, partial.directory))
         journal = [] if partial.machine is not None else tree.journal()
@@ -127,7 +152,7 @@ def _fill(fd: int, store: FileStore, partial: Backup, order: Order, now: int) ->
         single = ["heartbeats/" + file_name(partial.machine)] if partial.machine is not None else None
         for path in single or tree.paths(journal, folders):
             _add(writer, tree, path, there)
-        return writer.close(), tree.skipped
+        return writer.close(), tree.skipped, tree.gone
 
 
 def _moment(store: FileStore, now: int) -> int:
