@@ -275,13 +275,13 @@ def test_too_little_space_for_a_restore(small: Scene, monkeypatch: pytest.Monkey
 
 
 def test_another_fleet_in_the_gap(small: Scene) -> None:
-    """Somebody made a new fleet after a restore had set the former one aside: nobody's work is thrown away."""
+    """Somebody put a fleet there after a restore had set the former one aside: nobody's work is thrown away."""
     backup = small.backup()["backup"]["location"]
     with small.open() as store:
         place = Place(store)
     place.begin()
     os.rename(place.target, place.old)
-    RealFleet(small.real.root)
+    os.rename(RealFleet(small.folder / "other").path, place.target)
     before = looks(small.real.root)
     with pytest.raises(HeartbeatError, match="another fleet has been made there since") as refused:
         small.restore(backup=backup)
