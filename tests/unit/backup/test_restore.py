@@ -650,3 +650,18 @@ def test_a_backup_that_upkeep_leaves_no_peace_fails(scene: Scene, monkeypatch: p
     with pytest.raises(StoreUnavailable, match="upkeep of the vault has put packs together"):
         scene.backup()
     assert list(scene.backups.iterdir()) == []
+
+
+def test_nobody_is_told_to_open_backups_to_the_group() -> None:
+    """They are their owner's alone, whatever the store is."""
+    root_only()
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        scene = Scene(Path(name))
+        made = Path(scene.backup()["backup"]["location"])
+        for path in (scene.real.root, *scene.real.root.rglob("*")):
+            os.chown(path, 65534, -1)
+        for work in (scene.backup, scene.restore, lambda: scene.restore(backup=str(made))):
+            scene.backups.chmod(0o755 if work is scene.restore else 0o700)
+            with pytest.raises(StoreUnavailable, match="; run the task as the user whose backups these are"):
+                as_user("nobody", lambda work=work: work()["changed"])

@@ -10,6 +10,7 @@ is of what a restore was about to replace: nobody wants that back who asks for t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -138,6 +139,14 @@ def no_directory(path: str) -> InvalidSettings:
     )
 
 
+def unusable(exc: OSError, doing: str, path: str) -> HeartbeatError:
+    """The error for backups that this user cannot read or write. They are their owner's: the group gets no rights."""
+    advice = None
+    if exc.errno in (errno.EACCES, errno.EPERM):
+        advice = "run the task as the user whose backups these are, or give another directory"
+    return from_os_error(exc, doing, path, advice)
+
+
 def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[Backup]:
     """The backups of a fleet, newest first. A directory that is not there has none.
 
@@ -157,7 +166,7 @@ def found_in(directory: str, fleet: str, machine: Optional[str] = None) -> List[
     except NotADirectoryError as exc:
         raise no_directory(directory) from exc
     except OSError as exc:
-        raise from_os_error(exc, "list the backups", directory) from exc
+        raise unusable(exc, "list the backups", directory) from exc
     return sorted(backups, key=lambda b: (b.at, b.name), reverse=True)
 
 
@@ -188,7 +197,7 @@ def find(directory: str, fleet: str, name: str, machine: Optional[str] = None) -
             raise BackupNotFound(
                 "there is no backup %s; heartbeat_backup_info lists those there are" % path, path=path
             ) from exc
-        raise from_os_error(exc, "open the backup", path) from exc
+        raise unusable(exc, "open the backup", path) from exc
     if not stat.S_ISREG(state.st_mode):
         raise BackupNotFound("%s is no file; heartbeat_backup_info lists the backups there are" % path, path=path)
     folder, base = os.path.split(path)
@@ -213,7 +222,7 @@ def open_archive(backup: Backup) -> int:
     except FileNotFoundError as exc:
         raise BackupNotFound("there is no backup %s (any more)" % backup.path, path=backup.path) from exc
     except OSError as exc:
-        raise from_os_error(exc, "open the backup", backup.path) from exc
+        raise unusable(exc, "open the backup", backup.path) from exc
 
 
 def verify(backup: Backup, passphrase: Optional[str]) -> Dict[str, Any]:
@@ -230,7 +239,7 @@ def verify(backup: Backup, passphrase: Optional[str]) -> Dict[str, Any]:
     except HeartbeatError as exc:
         raise named(exc, backup) from exc
     except OSError as exc:
-        raise from_os_error(exc, "read the backup", backup.path) from exc
+        raise unusable(exc, "read the backup", backup.path) from exc
     finally:
         os.close(fd)
 
@@ -285,4 +294,4 @@ def remove(backup: Backup) -> None:
     except FileNotFoundError:
         return
     except OSError as exc:
-        raise from_os_error(exc, "remove the backup", backup.path) from exc
+        raise unusable(exc, "remove the backup", backup.path) from exc

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional
 from .. import documents
 from ..clock import iso
 from ..detect.ages import LimitsOf
-from ..errors import BackupNotFound, HeartbeatError, InvalidSettings, RestoreFailed, StoreUnavailable, from_os_error
+from ..errors import BackupNotFound, HeartbeatError, InvalidSettings, RestoreFailed, StoreUnavailable
 from ..report import shorten
 from ..settings import Settings
 from ..stores.file import FileStore
@@ -132,7 +132,7 @@ def make_plan(store: FileStore, backup: Backup, request: Request, name: Optional
     except HeartbeatError as exc:
         raise catalogue.named(exc, backup) from exc
     except OSError as exc:
-        raise from_os_error(exc, "read the backup", backup.path) from exc
+        raise catalogue.unusable(exc, "read the backup", backup.path) from exc
     finally:
         if comparison is not None:
             comparison.close()

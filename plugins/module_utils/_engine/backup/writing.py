@@ -19,7 +19,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Dict, List, Optional, Tuple
 
 from .. import documents
-from ..errors import DiskSpaceLow, HeartbeatError, StoreUnavailable, from_os_error
+from ..errors import DiskSpaceLow, HeartbeatError, StoreUnavailable
 from ..record import file_name
 from ..register import VERSION
 from ..stores.atomic import discard, sync_directory
@@ -79,7 +79,7 @@ def prepare(directory: str, own: bool) -> None:
     except (FileExistsError, NotADirectoryError) as exc:
         raise catalogue.no_directory(directory) from exc
     except OSError as exc:
-        raise from_os_error(exc, "prepare the directory of backups", directory) from exc
+        raise catalogue.unusable(exc, "prepare the directory of backups", directory) from exc
 
 
 def write(store: FileStore, directory: str, order: Order, now: int) -> Tuple[Dict[str, Any], List[str]]:
@@ -106,7 +106,7 @@ def write(store: FileStore, directory: str, order: Order, now: int) -> Tuple[Dic
         finally:
             os.close(fd)
     except OSError as exc:
-        raise from_os_error(exc, "write a backup", directory) from exc
+        raise catalogue.unusable(exc, "write a backup", directory) from exc
     warnings = ["left out of the backup: " + what for what in skipped[:20]]
     if len(skipped) > 20:
         warnings.append("left out of the backup: %d more" % (len(skipped) - 20))
