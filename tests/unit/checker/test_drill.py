@@ -189,6 +189,24 @@ def test_comparisons_that_make_no_sense(tree: Any) -> None:
         measure.Told(compared={"site": tree})
 
 
+def test_what_is_damaged_in_the_vault_keeps_no_drill_from_its_end(trees: Trees) -> None:
+    """What is looked up there only adds to the report; without an end the next drill is refused."""
+    trees.sync("web", "capture")
+    packs = list((trees.fleet.path / "vault" / "packs").glob("*.pack"))
+    trees.put("web", index="changed", a__b="changed as well")
+    played = Played(trees)
+    played.until_lost()
+    trees.put("db", own="published meanwhile")
+    trees.sync("db", "online")
+    found = played.until_back()
+    assert found["site"]["differing"]
+    for pack in packs:
+        pack.unlink()
+    (one,) = played.end(compared=found).reports
+    assert (one.unprepared_changes, one.unprepared_rpo_seconds) == (None, None)
+    assert one.rpo_seconds is not None
+
+
 def test_what_differs_fails_and_what_others_have_published_does_not(trees: Trees) -> None:
     trees.sync("web", "online")
     trees.sync("db", "online")

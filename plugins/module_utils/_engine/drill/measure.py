@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 from .. import documents, journal
 from ..clock import iso, parse_iso, to_seconds
-from ..errors import InvalidSettings
+from ..errors import InvalidSettings, StoreCorrupt
 from ..observe import load_fleet
 from ..state import DONE, OFFLINE, ONLINE, Commit, SyncEntry, Transition
 from ..stores.file import FileStore
@@ -160,7 +160,7 @@ def _age(store: FileStore, drill: Drill, past: History, made: MachineReport, los
     prepared = past.synced(ONLINE, began, lost_at)
     ages: List[int] = []
     exposed: List[int] = []
-    changes = 0
+    changes: List[Optional[int]] = []
     with Refs(os.path.join(store.location, "vault")) as refs:
         for name in names:
             kept = [one for one in refs.snapshots(machine, name) if one.at <= lost_at]
@@ -170,22 +170,25 @@ def _age(store: FileStore, drill: Drill, past: History, made: MachineReport, los
             earlier = [one for one in kept if one.at <= began]
             if earlier and not (drill.scratch and name == drill.destroys):
                 exposed.append(lost_at - earlier[-1].at)
-                changes += _changes(store, name, earlier[-1], kept[-1])
+                changes.append(_changes(store, name, earlier[-1], kept[-1]))
     if len(ages) == len(names):
         made.rpo_seconds = to_seconds(max(0, *ages))
-    if exposed:
-        made.unprepared_rpo_seconds = to_seconds(max(exposed)) if changes else made.rpo_seconds
-        made.unprepared_changes = changes
+    known_changes = [one for one in changes if one is not None]
+    if exposed and len(known_changes) == len(changes):
+        made.unprepared_changes = sum(known_changes)
+        made.unprepared_rpo_seconds = to_seconds(max(exposed)) if made.unprepared_changes else made.rpo_seconds
 
 
-def _changes(store: FileStore, tree: str, one: Snapshot, other: Snapshot) -> int:
-    """In how many entries two snapshots of a tree differ."""
+def _changes(store: FileStore, tree: str, one: Snapshot, other: Snapshot) -> Optional[int]:
+    """In how many entries two snapshots of a tree differ; None where one of them is damaged."""
     spec = next((spec for spec in all_trees(load_fleet(store)) if spec.name == tree), None)
     if one.manifest == other.manifest or spec is None:
         return 0
     vault = Vault(os.path.join(store.location, "vault"), create=False)
     try:
         before, after = vault.manifest(one.manifest, spec.max_entries), vault.manifest(other.manifest, spec.max_entries)
+    except StoreCorrupt:
+        return None
     finally:
         vault.close()
     every = set(before.entries) | set(after.entries)
@@ -226,7 +229,10 @@ def _changed_by_others(store: FileStore, drill: Drill, machine: str, tree: str) 
         for before, after in zip(versions, versions[1:]):
             if after.machine_id == machine:
                 continue
-            one, other = (vault.manifest(each.manifest, spec.max_entries).entries for each in (before, after))
+            try:
+                one, other = (vault.manifest(each.manifest, spec.max_entries).entries for each in (before, after))
+            except StoreCorrupt:
+                continue  # nobody knows what was published there: what differs counts
             paths.update(shown(p) for p in set(one) | set(other) if not same(one.get(p), other.get(p), spec))
     finally:
         vault.close()
