@@ -33,6 +33,7 @@ class Child:
         self._answer, there = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            os.close(self._answer)  # or it would wait for itself, when nobody else reads any more
             _live(there, work)
         os.close(there)
 

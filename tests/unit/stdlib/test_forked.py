@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,17 @@ def test_an_answer_and_an_error() -> None:
     with pytest.raises(InvalidSettings, match="it died"):
         child.result()
     child.end()
+
+
+def test_an_answer_that_nobody_wants() -> None:
+    """More than a pipe holds: whoever gives it must not wait for a reader, nor be waited for, for ever."""
+    child = Child(lambda: "x" * (1 << 20), InvalidSettings("it died"))
+    waiting = threading.Timer(20, os.kill, (child.pid, signal.SIGKILL))
+    waiting.start()
+    began = time.monotonic()
+    child.end()
+    waiting.cancel()
+    assert time.monotonic() - began < 10
 
 
 def test_users() -> None:
