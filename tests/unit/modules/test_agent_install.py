@@ -11,6 +11,8 @@ from typing import Any, Callable, Dict
 
 import pytest
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.agent.local import instance
+
 RunModule = Callable[..., Dict[str, Any]]
 NAME = "heartbeat_agent_install"
 INSTALLERS = (NAME, "heartbeat_monitor_install")
@@ -43,6 +45,18 @@ def test_nothing_is_left_in_folders_of_its_own(run_module: RunModule, store: str
     assert run_module(NAME, store=store, state="absent", **places)["changed"]
     assert list((tmp_path / "own").iterdir()) == []
     assert not run_module(NAME, store=store, state="absent", **places)["changed"]
+
+
+def test_what_tells_a_host_from_others_that_has_no_machine_id_goes_too(
+    run_module: RunModule, store: str, tmp_path: Path
+) -> None:
+    """A container; and it is not in the way of the next agent there."""
+    places = {name: str(tmp_path / "own" / name) for name in ("prefix", "state_dir", "config")}
+    for _round in range(2):
+        assert run_module(NAME, store=store, **places)["changed"]
+        assert instance(places["state_dir"])
+        assert run_module(NAME, store=store, state="absent", **places)["changed"]
+        assert not Path(places["state_dir"]).exists()
 
 
 def everything(root: Path) -> Dict[str, str]:

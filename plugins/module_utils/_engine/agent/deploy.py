@@ -16,14 +16,14 @@ from ..settings import Settings
 from ..stores import base, open_store
 from .beater import own_fingerprint
 from .config import Config
-from .local import CAPTURE_LOCK, CAPTURE_SEEN, LOCK, PREPARED, SPOOL, running_pid
+from .local import CAPTURE_LOCK, CAPTURE_SEEN, INSTANCE, LOCK, PREPARED, SPOOL, running_pid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, List
 
 ENDING = 10.0
-REMEMBERED = (LOCK, SPOOL, PREPARED, CAPTURE_LOCK, CAPTURE_SEEN)
+REMEMBERED = (LOCK, SPOOL, PREPARED, INSTANCE, CAPTURE_LOCK, CAPTURE_SEEN)
 FILES = (
     "__init__.py",
     "clock.py",
