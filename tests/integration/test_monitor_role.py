@@ -133,6 +133,20 @@ def test_a_monitor_that_cannot_check_fails_at_every_run(ansible: Ansible, store:
         assert [task.name.rsplit(" : ", 1)[-1] for task in run.tasks if task.status == "failed"] == ["Check once, now"]
 
 
+def test_it_checks_as_its_user_whoever_facts_say_it_is(ansible: Ansible, store: Path) -> None:
+    """Facts of the time before become are of the user who connects. A check by root would lock the monitor out."""
+    programs = store.parent / "bin"
+    programs.mkdir()
+    for name, text in (("id", "echo another"), ("su", f'echo "$1 $2 $5" >>{programs}/called; exec "$2" "$3" "$4"')):
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    given = {"store": str(store), "folder": str(store.parent / "host"), "user": getpass.getuser(), **AS_IT_IS}
+    run = ansible.play(ROLE, variables=given, PATH=f"{programs}:{os.environ['PATH']}")
+    assert (run.rc, run.complaints) == (0, []), run.output
+    assert (programs / "called").read_text() == f"-s /bin/sh {getpass.getuser()}\n"
+    assert (store / "default" / "logs" / "latest.json").exists()
+
+
 def test_values_that_came_as_text(ansible: Ansible, store: Path) -> None:
     """As key=value on the command line gives them. In check mode, because these units are for the host itself."""
     managers = Managers(store.parent / "managers")
