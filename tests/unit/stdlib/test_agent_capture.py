@@ -359,6 +359,20 @@ def test_the_running_agent_captures_after_every_so_many_beats(trees: Trees) -> N
     assert trees.fleet.beat("web1").leaving == "stop"
 
 
+def test_an_agent_of_a_parent_that_wants_to_hear_of_no_child(trees: Trees) -> None:
+    """What a parent ignores its children ignore, and of an end that is ignored nobody is told."""
+    trees.agent.configure(capture_every="1")
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process = trees.agent.start()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    for number in (1, 2):
+        (trees.site / "counter").write_text(str(number))
+        wait_until(lambda number=number: _has(trees, str(number)), "a snapshot with the change")
+    assert process.poll() is None
+
+
 def _has(trees: Trees, content: str) -> bool:
     found = trees.snapshots()
     if not found:

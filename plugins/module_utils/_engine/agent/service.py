@@ -43,6 +43,7 @@ class Service:
         """Beat every ``heartbeat_interval``, and when the fleet's settings change; return after the goodbye."""
         signals = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it was inherited as ignored, no capture could be waited for
         due = time.monotonic()
         while not self._stopping:
             self._beat_once()
