@@ -219,11 +219,24 @@ def test_what_a_killed_monitor_left_is_swept(monitor: Monitor) -> None:
     folder = monitor.folder / "results"
     folder.mkdir()
     monitor.configure(results=str(folder))
-    for name, age in ((".tmp-1-a", 7200), (".tmp-2-b", 60)):
+    for name, age in ((".tmp-1-0123456789ab", 7200), (".tmp-2-ba9876543210", 60)):
         (folder / name).write_text("{")
         os.utime(str(folder / name), (time.time() - age, time.time() - age))
     monitor.run()
-    assert [path.name for path in folder.glob(".tmp-*")] == [".tmp-2-b"]
+    assert [path.name for path in folder.glob(".tmp-*")] == [".tmp-2-ba9876543210"]
+
+
+def test_what_others_have_in_the_folder_stays(monitor: Monitor) -> None:
+    """Also what begins as the temporary files of the monitor do."""
+    results = monitor.folder / "results"
+    results.mkdir()
+    monitor.configure(results=str(results))
+    others = [results / name for name in (".tmp-report", ".tmp-1-draft.json", "check-notes.json")]
+    for path in others:
+        path.write_text("kept")
+        os.utime(str(path), (1, 1))
+    monitor.run()
+    assert [path.read_text() for path in others if path.exists()] == ["kept"] * len(others)
 
 
 def test_a_link_in_the_place_of_the_latest_is_not_followed(monitor: Monitor) -> None:

@@ -22,6 +22,8 @@ from .config import Config
 
 LATEST = "latest.json"
 _LEFT_BEHIND_AFTER = 3600.0
+_LEFT_BEHIND = re.compile(re.escape(atomic.TEMPORARY) + r"\d+-[0-9a-f]{12}")
+"""As :mod:`..stores.atomic` names them: in a folder that a person has named, others may be at work too."""
 _STAMP = "%Y%m%dT%H%M%S"
 
 
@@ -84,7 +86,7 @@ class Results:
         """Take away what a monitor that was killed left half-written."""
         now = time.time()
         for name in names:
-            if name.startswith(atomic.TEMPORARY):
+            if _LEFT_BEHIND.fullmatch(name):
                 try:
                     if now - os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime > _LEFT_BEHIND_AFTER:
                         os.unlink(name, dir_fd=fd)
