@@ -239,6 +239,16 @@ def test_what_others_have_in_the_folder_stays(monitor: Monitor) -> None:
     assert [path.read_text() for path in others if path.exists()] == ["kept"] * len(others)
 
 
+def test_a_link_in_the_place_of_the_stores_folder_is_not_followed(monitor: Monitor) -> None:
+    """Everybody of the group could put one there, and have the monitor write where they may not."""
+    elsewhere = monitor.folder / "elsewhere"
+    elsewhere.mkdir()
+    monitor.logs.rename(monitor.folder / "logs")
+    monitor.logs.symlink_to(elsewhere)
+    assert "STORE_UNAVAILABLE" in monitor.run(1)
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_link_in_the_place_of_the_latest_is_not_followed(monitor: Monitor) -> None:
     precious = monitor.folder / "precious"
     precious.write_text("precious")

@@ -54,7 +54,8 @@ class Results:
         """
         name = "check-%s-%s.json" % (moment.replace("-", "").replace(":", ""), self._host)
         try:
-            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            follow = 0 if self._config.results else os.O_NOFOLLOW  # a link that somebody has named is meant
+            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | follow)
             try:
                 atomic.replace(fd, name, text, durable=False)
                 atomic.replace(fd, LATEST, text, durable=False)
