@@ -65,12 +65,12 @@ class Home:
         config = self.path / ".config/roosync-heartbeat/agent.conf"
         subprocess.run([sys.executable, "-I", "-S", str(quick), str(config)], check=True, timeout=60)
 
-    def capture(self) -> subprocess.Popen[bytes]:
-        """One capture, as a scheduler starts it."""
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        """A command of the agent, as a scheduler starts it."""
         quick = self.path / ".local/lib/roosync-heartbeat/current/_engine/agent/quick.py"
         config = self.path / ".config/roosync-heartbeat/agent.conf"
-        command = [sys.executable, "-I", "-S", str(quick), str(config), "capture"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        words = [sys.executable, "-I", "-S", str(quick), str(config), command]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def record(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.store / "default" / "heartbeats" / "web-01.json").read_text())
@@ -116,6 +116,20 @@ def test_what_it_remembers_outlives_a_stop(home: Home) -> None:
     assert home.changes() == []
 
 
+def test_a_goodbye_that_a_running_agent_could_not_say_is_told(home: Home) -> None:
+    """The agent runs by itself, and its store has gone."""
+    home.changes()
+    agent = home.start("run")
+    wait_until((home.store / "default" / "heartbeats" / "web-01.json").exists, "the first beat")
+    home.store.rename(home.store.with_name("away"))
+    run = home.play(heartbeat_agent_state="stopped")
+    assert run.rc == 0, run.output
+    (told,) = [task.result for task in run.tasks if task.name.endswith("Say that it could not be said")]
+    assert "will be an alarm: could not say goodbye: STORE_UNAVAILABLE" in told["msg"]
+    agent.communicate(timeout=60)
+    assert agent.returncode == 0
+
+
 def test_what_was_missed_outlives_an_upgrade(home: Home) -> None:
     home.changes()
     home.beat()
@@ -143,15 +157,15 @@ def test_captures_from_nothing_to_nothing(home: Home) -> None:
     for changes in (PUT, []):
         assert home.changes(heartbeat_agent_capture_every=10) == changes
     home.beat()
-    assert home.capture().communicate(timeout=60) == (
+    assert home.start("capture").communicate(timeout=60) == (
         b"",
         b"captured site: 1000 entries, 10000000 bytes new to the vault\n",
     )
     assert home.changes() == PUT
-    assert b"INVALID_SETTINGS: captures are not installed here" in home.capture().communicate(timeout=60)[1]
+    assert b"INVALID_SETTINGS: captures are not installed here" in home.start("capture").communicate(timeout=60)[1]
     assert home.changes(heartbeat_agent_capture_every=10) == PUT
     (site / "0").write_bytes(os.urandom(10_000))
-    at_work = home.capture()
+    at_work = home.start("capture")
     held = home.state / "capture.lock"
     wait_until(lambda: held.read_text().strip() == str(at_work.pid), "a capture at work")
     at_work.send_signal(signal.SIGSTOP)

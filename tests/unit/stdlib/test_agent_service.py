@@ -123,11 +123,13 @@ def test_stop_says_goodbye_itself_when_what_it_stopped_did_not(agent: Agent, fle
 
 
 def test_stop_without_a_store_still_stops(agent: Agent, fleet: Fleet, tmp_path: Path) -> None:
+    """And says that nobody was told, for the absence will be an alarm."""
     process = agent.start()
     fleet.root.rename(tmp_path / "away")
     done = agent.command("stop")
     (tmp_path / "away").rename(fleet.root)
     assert done.returncode == 0
+    assert done.stderr.startswith("could not say goodbye: STORE_UNAVAILABLE: there is no fleet at ")
     assert "could not say goodbye: STORE_UNAVAILABLE" in agent.ended(process)
     assert process.returncode == 0
 

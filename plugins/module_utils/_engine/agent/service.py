@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 
-from ..errors import HeartbeatError, ServiceAlreadyRunning, StoreCorrupt, StoreUnavailable
+from ..errors import HeartbeatError, ServiceAlreadyRunning, StoreUnavailable
 from .beater import Beater
 from .local import Lock, prepare_state_dir, running_pid
 
@@ -170,7 +170,7 @@ def stop(config: Config) -> Dict[str, Any]:
                 pid=pid,
             )
         time.sleep(0.02)
-    if not _said_goodbye(config):  # it was a single beat, or not yet ready for signals
+    if not _said_goodbye(config):  # it could not, or it was a single beat, or not yet ready for signals
         try:
             beat(config, leaving="stop")
         except HeartbeatError as exc:
@@ -179,7 +179,7 @@ def stop(config: Config) -> Dict[str, Any]:
 
 
 def _said_goodbye(config: Config) -> bool:
-    """Whether this machine's last beat was one; also when nobody can tell, because then nobody can say it either."""
+    """Whether this machine's last beat was one. Where nobody can tell it is said again, or it is found out why not."""
     from ..record import decode
     from ..stores import open_store
 
@@ -187,10 +187,8 @@ def _said_goodbye(config: Config) -> bool:
         with open_store(config.store, config.fleet) as store:
             found = store.read_beat(config.machine_id)
             return found is not None and decode(found.data, config.machine_id).leaving is not None
-    except StoreCorrupt:
-        return False
     except HeartbeatError:
-        return True
+        return False
 
 
 def status(config: Config) -> Dict[str, Any]:
