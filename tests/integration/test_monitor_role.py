@@ -8,8 +8,10 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import pwd
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from ansible_collections.roosync.heartbeat.tests.integration import runner
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import beat, prepare, snapshot
 from ansible_collections.roosync.heartbeat.tests.integration.managers import Managers
 from ansible_collections.roosync.heartbeat.tests.integration.runner import PLAYBOOKS, Ansible, Run
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.faults import root_only
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import NOBODY
 
 ROLE = PLAYBOOKS / "roles" / "monitor.yml"
 # What may be used as it is: a virtual environment would only take longer.
@@ -145,6 +149,29 @@ def test_it_checks_as_its_user_whoever_facts_say_it_is(ansible: Ansible, store: 
     assert (run.rc, run.complaints) == (0, []), run.output
     assert (programs / "called").read_text() == f"-s /bin/sh {getpass.getuser()}\n"
     assert (store / "default" / "logs" / "latest.json").exists()
+
+
+def test_check_mode_asks_the_user_what_it_may_do(ansible: Ansible) -> None:
+    """Not root, which may do nothing in a store on NFS with root_squash, where the real run succeeds."""
+    root_only()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        prepare(folder / "store", {"beats": {"web-01": 1}})
+        for path in (folder / "store", *(folder / "store").rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+            path.chmod(0o700 if path.is_dir() else 0o600)
+        squashed = folder / "python"
+        squashed.write_text(
+            f'#!/bin/sh\nexec setpriv --bounding-set=-dac_override,-dac_read_search {sys.executable} "$@"\n'
+        )
+        squashed.chmod(0o755)
+        user = pwd.getpwuid(NOBODY).pw_name
+        given = {"store": str(folder / "store"), "folder": str(folder / "host"), "user": user, **AS_IT_IS}
+        run = ansible.play(ROLE, "--check", variables=given, interpreter=str(squashed))
+        assert run.complaints == []
+        assert changed(run) == ["Put the check on the host"]
+        assert not (folder / "host").exists()
 
 
 def test_values_that_came_as_text(ansible: Ansible, store: Path) -> None:
