@@ -79,7 +79,7 @@ options:
     default: []
   hook_timeout:
     description:
-      - Seconds after which the command is ended.
+      - Seconds after which the command is ended, one at least.
     type: float
     default: 60
   prefix:

@@ -415,6 +415,7 @@ def test_another_store_in_the_place_of_the_first(monitor: Monitor) -> None:
         ({"keep_days": -1}, "keep_days must be a number"),
         ({"keep_days": "nan"}, "keep_days must be a number"),
         ({"hook_timeout": "soon"}, "hook_timeout must be a number"),
+        ({"hook_timeout": 0}, "hook_timeout must be a number from 1 to"),
         ({"hook": "true"}, "hook must be a list of words"),
         ({"hook": ["tell"]}, "hook must name its program by an absolute path"),
         ({"hook": ["/bin/a\0b"]}, "hook"),

@@ -10,7 +10,7 @@ results      the folder of the results (default: ``logs`` of the fleet, in the s
 keep         how many results to keep (default 1000)
 keep_days    for how many days (default 30)
 hook         a JSON list: the command to run when a machine is newly offline, and its arguments
-hook_timeout after how many seconds the command is ended (default 60)
+hook_timeout after how many seconds the command is ended (default 60, at least 1)
 state_dir    where the number of the last event, and the lock, are kept (default ``/var/lib/roosync-heartbeat-monitor``)
 ============ =====================================================================================================
 """
@@ -32,6 +32,7 @@ CACHE = "roosync-heartbeat"
 DEFAULT_STATE_DIR = "/var/lib/roosync-heartbeat-monitor"
 KEYS = ("store", "fleet", "results", "keep", "keep_days", "hook", "hook_timeout", "state_dir")
 _DEFAULTS = {"keep": 1000.0, "keep_days": 30.0, "hook_timeout": 60.0}
+_LEAST = {"keep": 1.0, "keep_days": 0.0, "hook_timeout": 1.0}  # a hook that is ended at once would never tell anybody
 _MOST = {"keep": 1e6, "keep_days": 36_500.0, "hook_timeout": MAX_SECONDS}
 
 
@@ -72,8 +73,8 @@ class Config:
             number = float(text)
         except ValueError:
             number = -1.0
-        if not (1 if key == "keep" else 0) <= number <= _MOST[key] or (key == "keep" and number % 1):
-            raise self._refused(key, "must be a number up to %g, not %.40r" % (_MOST[key], text))
+        if not _LEAST[key] <= number <= _MOST[key] or (key == "keep" and number % 1):
+            raise self._refused(key, "must be a number from %g to %g, not %.40r" % (_LEAST[key], _MOST[key], text))
         return number
 
     def _command(self) -> List[str]:
