@@ -128,6 +128,42 @@ def test_a_goodbye_that_could_not_be_said_is_told(host: Host) -> None:
     assert host.record()["leaving"] == "stop"
 
 
+STALE = "Starting x.service - X...\nSTORE_UNAVAILABLE: of yesterday\nFailed to start x.service - X.\n"
+NOW = "Starting x.service - X...\n%s\nx.service: Failed with result 'exit-code'.\nFailed to start x.service - X.\n"
+
+
+@pytest.mark.parametrize(
+    ("journal", "said"),
+    [
+        (STALE + NOW % "IDENTITY_CONFLICT: of today", "IDENTITY_CONFLICT: of today"),
+        (
+            STALE + NOW % "x.service: Failed at step NAMESPACE",
+            "x.service: Failed at step NAMESPACE | x.service: Failed with result 'exit-code'. | "
+            "Failed to start x.service - X.",
+        ),
+        ("", 'the journal does not say why; see "systemctl --user status x.service" there'),
+        ("STORE_UNAVAILABLE: where systemd says nothing\nand more\n", "STORE_UNAVAILABLE: where systemd says nothing"),
+    ],
+)
+def test_why_it_failed_is_why_it_failed_now(ansible: Ansible, tmp_path: Path, journal: str, said: str) -> None:
+    """Not what had been wrong before, and has been put right since."""
+    managers = Managers(tmp_path)
+    managers.bring("journalctl")
+    (tmp_path / "x.service.journal").write_text(journal)
+    given = {
+        "heartbeat_common_scope": "user",
+        "heartbeat_common__unit": "x.service",
+        "heartbeat_common__environment": {},
+    }
+    role = {"name": "roosync.heartbeat.heartbeat_common", "tasks_from": "reason"}
+    tasks = [
+        {"ansible.builtin.include_role": role, "name": "Why", "vars": given},
+        {"ansible.builtin.debug": {"var": "heartbeat_common__reason"}, "name": "Tell"},
+    ]
+    run = ansible.start_tasks(tasks, PATH=managers.path).finish()
+    assert run.result("Tell")["heartbeat_common__reason"] == said, run.output
+
+
 def test_another_scheduler_that_is_not_there(host: Host) -> None:
     """The host is refused, and what it had goes on."""
     host.play()
