@@ -80,7 +80,7 @@ class LastCheck:
 class _LastResult:
     """What ``LastCheck.result`` must look like to be of use."""
 
-    __pydantic_config__: ClassVar[Dict[str, Any]] = {"allow_inf_nan": False}
+    __pydantic_config__: ClassVar[Dict[str, Any]] = {"allow_inf_nan": False, "strict": True}
 
     skewed: Dict[str, float] = field(default_factory=dict)
     torn: Dict[str, str] = field(default_factory=dict)
@@ -209,7 +209,8 @@ def load_last_check(data: bytes) -> LastCheck:
     """
     found: LastCheck = _adapter(LastCheck).validate_json(data)
     _check_time(found.checked_at)
-    _adapter(_LastResult).validate_python(found.result)
+    # As JSON: to be strict, pydantic wants an instance in the place of a dictionary of Python's.
+    _adapter(_LastResult).validate_json(json.dumps(found.result))
     return found
 
 

@@ -137,6 +137,10 @@ NOT_A_RESULT = [
     b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"first_event":"one"}}',
     b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"skewed":[1],"torn":"x","problems":7}}',
     b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"skewed":{"web":"x"},"problems":[3],"documented":"y"}}',
+    b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"documented":"7"}}',
+    b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"documented":1e3}}',
+    b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"first_event":"1"}}',
+    b'{"checked_at":CHECKED,"number":1,"cursor":"","result":{"skewed":{"web":"9000"}}}',
     b'{"checked_at":CHECKED,"number":1,"cursor":7,"result":[]}',
 ]
 
@@ -150,6 +154,7 @@ def test_a_damaged_cache_is_ignored(five: RealFleet, content: bytes, force: bool
     found = five.check(force=force)
     assert found["online"] == ["db", "dns", "mail", "ntp", "web"]
     assert found["problems"] == []
+    assert found["clock_skew_ms"] == {}
     assert five.check(force=False)["cached"]
 
 
