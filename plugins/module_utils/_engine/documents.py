@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterable, List, Optional, Type, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Dict, Iterable, List, Mapping, Optional, Type, TypeVar
 
 from . import earlier, sealed
 from .clock import EARLIEST, LATEST
@@ -150,6 +150,7 @@ def load_commit(data: bytes, number: int) -> Commit:
     except ValueError as exc:
         raise ValueError(_explain(exc)) from exc
     _check_statuses(memory for memory in commit.memories.values() if memory is not None)
+    _check_incidents(commit.incidents)
     if commit.number != number:
         raise ValueError("it says it is number %d" % commit.number)
     return commit
@@ -167,6 +168,7 @@ def load_state(data: bytes) -> State:
     if checkpoint.state.number < 0:
         raise ValueError("it is from before the first commit")  # from there on would be read for ever
     _check_statuses(checkpoint.state.machines.values())
+    _check_incidents(checkpoint.state.incidents)
     checkpoint.state.roster = dict.fromkeys(checkpoint.roster.split("\n") if checkpoint.roster else ())
     return checkpoint.state
 
@@ -174,6 +176,12 @@ def load_state(data: bytes) -> State:
 def _check_statuses(memories: Iterable[Memory]) -> None:
     if any(memory.status not in STATUSES for memory in memories):
         raise ValueError("it has a status that there is not")
+
+
+def _check_incidents(incidents: Mapping[str, Incident]) -> None:
+    """Their documents are named by them: what is no plain name would lead out of the folder, or out of the store."""
+    if any(not is_machine_id(name) or name != incident.incident_id for name, incident in incidents.items()):
+        raise ValueError("it names an incident as none is named")
 
 
 def dump_state(state: State) -> bytes:

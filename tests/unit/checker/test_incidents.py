@@ -11,10 +11,16 @@ from typing import Any, Dict, List
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import incidents, look
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import (
+    documents,
+    incidents,
+    look,
+    sealed,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.check import run_check
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreUnavailable
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state import Commit, Incident
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 from ansible_collections.roosync.heartbeat.tests.unit.checker.scenes import numbered
@@ -127,6 +133,25 @@ def test_what_is_going_on_and_what_is_over_are_listed(failed: RealFleet) -> None
     assert [(i["incident_id"], i["closed_by"]) for i in seen["incident_history"]] == [(second, None), (first, "return")]
     with failed.open() as store:
         assert "incident_history" not in look.info(store, look.Question())
+
+
+@pytest.mark.parametrize("name", ["../../../elsewhere/x", "../fleet", "a/b", "", "..", "X"])
+@pytest.mark.parametrize("key", ["mass-1", None])
+def test_no_incident_is_written_outside_its_folder(
+    known: RealFleet, tmp_path: Path, name: str, key: str | None
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    settings = (known.path / "fleet.json").read_bytes()
+    number = known.ledger().next_number
+    incident = Incident(name, "mass_failure", opened_at=1, since=1)
+    commit = Commit(number, 1, "somebody of the group", incidents={key or name: incident})
+    known.commit_path(number).write_bytes(sealed.seal(documents.dump(commit)))
+    result = known.check()
+    assert [p["kind"] for p in result["problems"]] == ["journal_torn"]
+    assert (result["incidents"], len(result["online"])) == ([], 11)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert (known.path / "fleet.json").read_bytes() == settings
+    assert list((known.path / "incidents").iterdir()) == []
 
 
 def test_documents_that_could_not_be_written_are_made_good(known: RealFleet, tmp_path: Path) -> None:
