@@ -147,7 +147,8 @@ options:
     default: []
   forget_offline:
     description:
-      - Forget all machines that have been offline for longer than O(forget_after).
+      - Forget all machines that have been offline for longer than O(forget_after). Those that O(expect) names are
+        expected all the same.
     type: bool
     default: false
 seealso:

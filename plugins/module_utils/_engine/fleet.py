@@ -142,7 +142,8 @@ def _plan(store: FileStore, request: Request) -> Plan:
     if document is not None:
         state = journal.load(store).state
         forgets = _to_forget(store, state, forget, request.forget_offline, settings)
-    expected = sorted((set(base.expected) | expect) - forget - set(forgets))
+    # Nobody named those that are forgotten for their silence: one that this task expects is still missed.
+    expected = sorted((set(base.expected) - forget - set(forgets)) | expect)
     after = documents.Fleet(base.store_id, base.created_at, settings, expected, earlier.parse(base.earlier))
     before = _before(document)
     return Plan(document is None, before, after, forgets, unknown, _retimed(store, before, settings))

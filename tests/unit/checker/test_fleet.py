@@ -238,6 +238,18 @@ def test_somebody_holds_the_lock(fleet: RealFleet, store: FileStore, monkeypatch
     assert manage(store, request)["changed"], "a lock dies with its holder"
 
 
+def test_who_is_expected_stays_so_when_long_offline(fleet: RealFleet, store: FileStore) -> None:
+    fleet.beat("web", "db")
+    fleet.check()
+    fleet.age("web", 10_000)
+    fleet.check()
+    request = Request(settings={"forget_after": 3600}, expect=["web"], forget_offline=True)
+    done = manage(store, request)
+    assert (done["forgotten"], done["expected"]) == (["web"], ["web"])
+    assert fleet.check()["unknown"] == ["web"]
+    assert not manage(store, request)["changed"]
+
+
 def test_forgetting_while_checkers_are_at_work(fleet: RealFleet, store: FileStore) -> None:
     names = ["m%02d" % n for n in range(20)]
     fleet.beat(*names)
