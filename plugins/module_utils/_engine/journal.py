@@ -262,10 +262,12 @@ def _commits_since(store: Store, ledger: Ledger, event: int) -> Iterator[List[Tr
 def last_absence(store: Store, ledger: Ledger, machine_id: str) -> Optional[Tuple[int, Optional[int]]]:
     """When a machine last went offline, and when it was back; None for the latter while it is away.
 
-    None for both if that was longer ago than anybody asks for.
+    None for both if that was longer ago than anybody asks for, or before the machine was forgotten.
     """
     back: Optional[int] = None
     for commit in itertools.islice(_backwards(store, ledger), MAX_LOOK_BACK):
+        if machine_id in commit.forgotten:
+            return None
         for transition in reversed(commit.transitions):
             if transition.machine_id != machine_id or transition.from_status == transition.to_status:
                 continue

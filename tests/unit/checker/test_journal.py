@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import documents, journal, sealed
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet, folded, history, write_history
 
@@ -60,6 +61,18 @@ def test_a_commit_must_have_the_next_number(store: FileStore, number: int) -> No
     write_history(store, commits[:1])
     with pytest.raises(ValueError, match="next number"):
         journal.append(store, journal.load(store), replace(commits[1], number=number), commits[1].at)
+
+
+def test_a_machine_that_joins_anew_was_never_away(fleet: RealFleet, store: FileStore) -> None:
+    fleet.beat("web", "db")
+    fleet.check()
+    fleet.age("web", 10_000)
+    fleet.check()
+    assert journal.last_absence(store, fleet.ledger(), "web") is not None
+    manage(store, Request(forget=["web"]))
+    fleet.beat("web")
+    assert fleet.changes() == [("web", "unknown", "online")]
+    assert journal.last_absence(store, fleet.ledger(), "web") is None
 
 
 def test_events_since_a_number(store: FileStore) -> None:
