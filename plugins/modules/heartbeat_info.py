@@ -58,7 +58,7 @@ options:
   events_since:
     description:
       - Return the changes of status with a number above this one. V(0) returns them from the beginning.
-      - At most the newest 1000 are returned.
+      - At most the newest 1000 are returned, of the O(machines) that are asked for.
     type: int
 seealso:
   - module: roosync.heartbeat.heartbeat_check

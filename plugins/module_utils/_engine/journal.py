@@ -30,6 +30,7 @@ MAX_GAP = 1000
 """If more commits than this are missing in a row, a file beyond them counts only if it is one, and they are not looked
 for one by one: anybody can leave a file under a number that the journal never comes to."""
 MAX_NUMBER = 1 << 62
+Wanted = Callable[[Transition], bool]
 TORN_GRACE = int(2 * MAKING_LIMIT) * NS
 """How long a torn commit may still be in the making, on a file system without hard links."""
 
@@ -223,23 +224,24 @@ def rebuild(store: Store) -> Ledger:
     return ledger
 
 
-def transitions_since(store: Store, ledger: Ledger, event: int, limit: Optional[int] = None) -> List[Transition]:
+def transitions_since(
+    store: Store, ledger: Ledger, event: int, limit: Optional[int] = None, wanted: Optional[Wanted] = None
+) -> List[Transition]:
     """The transitions with an event number above ``event``, oldest first.
 
     :param limit: at most so many, the newest.
+    :param wanted: whether one is of the kind that is asked for; None for all.
     """
     found: List[Transition] = []
     for transitions in _commits_since(store, ledger, event):
-        found.extend(transitions)
+        found.extend(transitions if wanted is None else filter(wanted, transitions))
         if limit is not None and len(found) >= limit:
             break
     found.sort(key=lambda t: t.event)
     return found if limit is None else found[-limit:] if limit else []
 
 
-def first_since(
-    store: Store, ledger: Ledger, event: int, limit: int, wanted: Callable[[Transition], bool]
-) -> List[Transition]:
+def first_since(store: Store, ledger: Ledger, event: int, limit: int, wanted: Wanted) -> List[Transition]:
     """The first transitions of some kind with an event number above ``event``, oldest first.
 
     :param limit: at most so many, the oldest.

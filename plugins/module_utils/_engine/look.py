@@ -123,8 +123,10 @@ def info(store: Store, question: Question) -> Dict[str, Any]:
     if question.include_incidents:
         result["incident_history"] = incidents.history(store)
     if question.events_since is not None:
-        since = journal.transitions_since(store, found.ledger, question.events_since, MAX_EVENTS)
-        result["events"] = [transition_dict(t) for t in since if question.asks_for(t.machine_id)]
+        since = journal.transitions_since(
+            store, found.ledger, question.events_since, MAX_EVENTS, lambda t: question.asks_for(t.machine_id)
+        )
+        result["events"] = [transition_dict(t) for t in since]
     return result
 
 

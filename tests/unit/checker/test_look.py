@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterable
 
 import pytest
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import look
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import parse_iso
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     InvalidMachineId,
@@ -42,6 +43,17 @@ def fleet(fleet: RealFleet) -> RealFleet:
 
 def lists(found: dict[str, Any]) -> dict[str, list[str]]:
     return {status: found[status] for status in STATUSES if found[status]}
+
+
+def test_events_of_others_do_not_count_towards_the_most_that_are_shown(
+    store: FileStore, fleet: RealFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look, "MAX_EVENTS", 2)
+    fleet.beat("app-1", "app-2", "app-3")
+    fleet.check()
+    found = info(store, Question(machines=["web-*"], events_since=0))
+    assert [(e["machine_id"], e["to"]) for e in found["events"]] == [("web-01", "online"), ("web-01", "offline")]
+    assert len(info(store, Question(events_since=0))["events"]) == 2
 
 
 def test_a_look_shows_this_moment_and_records_nothing(fleet: RealFleet, store: FileStore) -> None:
