@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import fleet as fleets
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import journal
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import parse_iso
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     InvalidMachineId,
@@ -23,6 +24,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state import OFFLINE, Commit, Memory
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.children import run_together, start
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
@@ -236,6 +238,19 @@ def test_somebody_holds_the_lock(fleet: RealFleet, store: FileStore, monkeypatch
         finally:
             holder.kill()
     assert manage(store, request)["changed"], "a lock dies with its holder"
+
+
+def test_forgetting_removes_nothing_outside_the_store(fleet: RealFleet, store: FileStore, tmp_path: Path) -> None:
+    """A commit may come from anybody who can write to the store, and names what it likes."""
+    (tmp_path / "else.json").write_text("{}")
+    ledger = fleet.ledger()
+    gone = {"../../../else": Memory(OFFLINE, since=1, event=1, offline_since=1)}
+    commit = Commit(ledger.next_number, 1, "somebody of the group", memories=gone)
+    assert journal.append(store, ledger, commit, 1)
+    done = manage(store, Request(settings={"forget_after": 3600}, forget_offline=True))
+    assert done["forgotten"] == ["../../../else"]
+    assert (tmp_path / "else.json").exists()
+    assert fleet.check()["offline"] == []
 
 
 def test_who_is_expected_stays_so_when_long_offline(fleet: RealFleet, store: FileStore) -> None:

@@ -238,6 +238,8 @@ class FileStore:
             raise self._failed(exc, "write a heartbeat", "heartbeats/" + name) from exc
 
     def delete_beat(self, machine_id: str) -> bool:
+        if not is_machine_id(machine_id):
+            return False  # as above: it would lead out of the store
         return self.delete("heartbeats/" + file_name(machine_id))
 
     # -- documents -----------------------------------------------------------------------------------------------
