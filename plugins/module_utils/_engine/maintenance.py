@@ -133,7 +133,8 @@ def end_window(store: Store, name: str, dry_run: bool = False) -> Dict[str, Any]
         return _result(True, None, None, now)
     if before is None or before.last_end <= now:
         return _result(False, before, before, now)
-    after = None if now < before.start else replace(before, end=min(before.end, now), duration=None)
+    # A flexible one that nobody can begin any more still covers who is away: until now, not until its own end.
+    after = None if now < before.start else replace(before, end=now, duration=None)
     if not dry_run:
         if after is None:
             store.delete(_path(name))

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any, Dict, List
 
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import look
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS, iso
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 from ansible_collections.roosync.heartbeat.tests.unit.checker.scenes import OTHERS
 from ansible_collections.roosync.heartbeat.tests.unit.checker.windows import (
@@ -18,6 +20,7 @@ from ansible_collections.roosync.heartbeat.tests.unit.checker.windows import (
     edit,
     end_window,
     path,
+    seconds_from_now,
     set_window,
     shift,
 )
@@ -53,6 +56,19 @@ def test_from_the_document_to_the_result(beating: RealFleet) -> None:
     assert [w["reason"] for w in seen["maintenance"]] == ["kernel"]
     (web,) = [m for m in seen["machines"] if m["machine_id"] == "web"]
     assert (web["planned"], web["planned_until"]) == (True, seen["maintenance"][0]["end"])
+
+
+def test_a_flexible_one_ended_when_nobody_can_begin_it_any_more(beating: RealFleet) -> None:
+    set_window(beating, machines=["web"], end=iso(time.time_ns() + 600 * NS), flexible=True, duration=24 * HOUR)
+    shift(beating, -10_000)
+    beating.age("web", 9_800)
+    result = keep_on(beating)
+    assert (causes(result), result["planned"]) == (["web offline maintenance"], ["web"])
+    assert abs(seconds_from_now(end_window(beating)["window"]["end"])) < 10
+    result = keep_on(beating)
+    assert (causes(result), result["planned"]) == ([], ["web"]), "it has one offline_after to return"
+    shift(beating, -130)
+    assert causes(keep_on(beating)) == ["web offline maintenance_over"]
 
 
 def test_the_end_in_a_real_store(beating: RealFleet) -> None:
