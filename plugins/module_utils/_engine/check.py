@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 from . import documents, incidents, journal, lastknown, maintenance
 from .clock import iso, to_ns
 from .detect.verdict import Decision, decide
 from .errors import DiskSpaceLow, HeartbeatError, LockTimeout, StoreUnavailable
-from .observe import Observation, by_status, load_fleet, observe, skewed
+from .observe import LEAST_AUDIT, Observation, by_status, load_fleet, look, observe, skewed
 from .report import Outcome, check_result
 from .state import fold
 from .stores.base import Store
@@ -67,6 +67,7 @@ def _check(store: Store, fleet: documents.Fleet, dry_run: bool) -> Outcome:
             seen = observe(store, ledger.state, fleet, cursor, calendar=calendar)
             seen.problems.extend(bad_windows)
             decision = decide(seen.now, seen.received, seen.seen, seen.suspects, ledger.state, seen.settings, calendar)
+            look(store, seen, _noted(previous, seen))  # nothing was decided by these: only what is said of them
             outcome = _outcome(ledger, seen, decision, previous, fleet, races)
             outcome.calendar = calendar
             if dry_run:
@@ -111,6 +112,13 @@ def _outcome(
         opened=len(seen.seen),
         races=races,
     )
+
+
+def _noted(previous: Optional[documents.LastCheck], seen: Observation) -> List[str]:
+    """Machines of which something is noted, to be read again: it may be put right long before the audit is there."""
+    noted = previous.result if previous else {}
+    known = [m for key in ("torn", "skewed") for m in sorted(noted.get(key, {})) if m in seen.received]
+    return known[:LEAST_AUDIT]
 
 
 def _notes(seen: Observation, before: Dict[str, Any], skew_limit: float) -> Dict[str, Any]:

@@ -128,6 +128,25 @@ def test_what_others_commit_ends_the_cached_result(five: RealFleet) -> None:
     assert "ntp" not in found["online"]
 
 
+def test_what_was_put_right_is_not_told_of_until_the_audit_comes_by(fleet: RealFleet) -> None:
+    names = ["m%02d" % number for number in range(60)]
+    fleet.beat(*names)
+    fleet.check()
+    fleet.check()
+    fleet.record("m05").write_bytes(b"")
+    fleet.beat("m06", sent_at="2001-01-01T00:00:00Z")
+    for _turn in range(3):
+        found = fleet.check()
+    assert [p["machine_id"] for p in found["problems"]] == ["m05"]
+    assert list(found["clock_skew_ms"]) == ["m06"]
+    fleet.beat(*names)
+    last = fleet.path / "last_check.json"
+    document = json.loads(last.read_text())
+    last.write_text(json.dumps(dict(document, cursor="m20")))
+    found = fleet.check()
+    assert (found["problems"], found["clock_skew_ms"]) == ([], {})
+
+
 NOT_A_RESULT = [
     b"",
     b"{",
