@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
+    DiskSpaceLow,
     InvalidSettings,
     LockTimeout,
     MachineNotOffline,
@@ -22,10 +23,17 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request as FleetRequest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import manage
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, claim, doing, entries
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import (
+    attributes,
+    claim,
+    doing,
+    entries,
+    localsite,
+)
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.localsite import LocalSite
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.spec import TreeSpec
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -261,6 +269,32 @@ def test_a_rollback_leaves_what_another_machine_has_published(trees: Trees, monk
     assert trees.sync("web", "rollback")["plan"] == []
     synced(trees, "db")
     assert trees.files("db")["other"] == "of db"
+
+
+def test_a_rollback_that_fails_half_way_takes_nothing_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees = Trees(tmp_path, "web", "db", "mail", sync_paths={"a": {"path": "/www/a"}, "b": {"path": "/www/b"}})
+    for content in ("old", "new"):
+        for machine in ("web", "db", "mail"):
+            (trees.www(machine) / "a").mkdir(exist_ok=True)
+            (trees.www(machine) / "b").mkdir(exist_ok=True)
+        trees.put("web", a__x=content, b__x=content)
+        synced(trees, "web", "db", "mail")
+    real = localsite.apply
+
+    def full(root: str, spec: TreeSpec, *args: Any, **options: Any) -> Any:
+        if spec.name == "b":
+            raise DiskSpaceLow("there is no room for b")
+        return real(root, spec, *args, **options)
+
+    monkeypatch.setattr(localsite, "apply", full)
+    with pytest.raises(DiskSpaceLow):
+        trees.sync("db", "rollback")
+    monkeypatch.undo()
+    assert trees.files("db") == {"a/x": "old", "b/x": "new"}
+    synced(trees, "db", "mail")
+    assert trees.files("db") == trees.files("mail") == {"a/x": "new", "b/x": "new"}
 
 
 def test_a_machine_that_is_lost_right_after_a_sync_undoes_nothing(trees: Trees) -> None:

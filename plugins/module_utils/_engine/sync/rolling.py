@@ -81,9 +81,11 @@ def roll_back(session: Session, site: Optional[Site]) -> Outcome:
     outcome.versions = {plan.spec.name: plan.baseline_version + bool(plan.baseline_changes) for plan in plans}
     outcome.backup_path = doing.write_record(session, plans, outcome.versions)
     _publish(session, plans, outcome)
-    if site is not None:
-        doing.apply(session, plans, site)
-    for spec, known in trees:
+    # Tree by tree, each with its base: were only the trees of some back when this fails, the next sync would take what
+    # they had before for an edit of the machine's, and take the sync back from everybody.
+    for plan, (spec, known) in zip(plans, trees):
+        if site is not None:
+            doing.apply(session, [plan], site)
         session.check()
         if known["base"] is None:
             session.refs.drop_base(session.machine_id, spec.name)
