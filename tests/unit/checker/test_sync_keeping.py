@@ -245,6 +245,23 @@ def test_damage_is_healed_by_a_machine_that_has_what_is_lost(
     assert trees.files("db") == trees.files("web")
 
 
+@pytest.mark.parametrize("harm", [flip, remove])
+def test_what_a_lost_machine_had_is_saved_although_something_old_of_it_is_damaged(trees: Trees, harm: Any) -> None:
+    trees.put("web", index="first" * 100)
+    for machine in ("web", "db"):
+        trees.sync(machine, "online")
+    trees.put("db", index="second")
+    trees.sync("db", "online")
+    trees.put("web", work="precious")
+    trees.sync("web", "capture")
+    harm(trees, b"first" * 100)
+    assert verified(trees)["error_code"] == "STORE_CORRUPT"
+    trees.lose("web")
+    assert trees.pending()["failed"] == []
+    trees.sync("db", "online")
+    assert trees.files("db") == {"index": "second", "work": "precious"}
+
+
 def test_a_damaged_manifest_is_healed_as_well(trees: Trees) -> None:
     trees.put("web", index="hello")
     trees.sync("web", "capture")

@@ -30,7 +30,8 @@ def write_record(session: Session, plans: List[TreePlan], versions: Dict[str, in
     """
     trees = {}
     for plan in plans:
-        session.rely_on(plan.mine, plan.theirs)
+        if plan.captured:  # a snapshot names it all already, and what it lacks no rollback brings to the machine
+            session.rely_on(plan.mine, plan.theirs)
         session.rely_on(plan.theirs, plan.theirs)
         before, after = session.keep_manifests([plan.mine, plan.merged.new_mine])
         trees[plan.spec.name] = {
