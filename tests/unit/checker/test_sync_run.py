@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -460,6 +461,23 @@ def test_a_version_is_not_given_twice(tmp_path: Path, monkeypatch: pytest.Monkey
     assert trees.sync("web", "online")["baseline"] == {"site": 4}
     synced(trees, "db")
     assert trees.files("web") == trees.files("db") == {"index": "of web", "other": "of db, 1"}
+
+
+def test_a_version_that_was_torn_keeps_nobody_from_publishing(trees: Trees) -> None:
+    """Its writer died in the middle of it, in a store without hard links."""
+    trees.put("web", index="v1", other="v1")
+    synced(trees, "web", "db")
+    torn = trees.fleet.path / "vault" / "refs" / "baseline" / "site" / ("%020d.json" % 2)
+    torn.write_bytes(b"\n")
+    os.utime(torn, (1e9, 1e9))
+    trees.put("web", index="v2")
+    assert trees.sync("web", "online", dry_run=True)["baseline"] == {"site": 3}
+    assert trees.sync("web", "online")["baseline"] == {"site": 3}
+    synced(trees, "db")
+    assert trees.files("db") == {"index": "v2", "other": "v1"}
+    assert trees.sync("web", "rollback")["baseline"] == {"site": 4}
+    synced(trees, "db")
+    assert trees.files("db") == {"index": "v1", "other": "v1"}
 
 
 def test_what_is_excluded_now_was_not_lost(trees: Trees) -> None:

@@ -77,9 +77,7 @@ def publish(session: Session, plans: List[TreePlan], replan: Replan) -> Dict[str
             session.check()
             session.rely_on(plan.merged.new_baseline, plan.theirs)
             (manifest,) = session.keep_manifests([plan.merged.new_baseline])
-            ref = Baseline(
-                plan.baseline_version + 1, session.store.now(), session.machine_id, session.sync_id, manifest
-            )
+            ref = Baseline(plan.next_version, session.store.now(), session.machine_id, session.sync_id, manifest)
             if session.refs.publish(plan.spec.name, ref):
                 versions[plan.spec.name] = ref.version
                 break

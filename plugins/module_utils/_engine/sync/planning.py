@@ -35,6 +35,8 @@ class TreePlan:
     """Whether the machine itself was looked at. If not, its last snapshot stands for it, and it is not touched."""
     host: str = ""
     """The fingerprint of the host that has the machine's tree."""
+    turn: int = 0
+    """The number of the baseline's next version, should this publish one."""
     left: Dict[str, str] = field(default_factory=dict)
     """When it has been carried out: path -> why the machine's tree is as it was there."""
 
@@ -50,6 +52,11 @@ class TreePlan:
     def baseline_version(self) -> int:
         """Of the baseline that this was planned with; 0 when there was none."""
         return 0 if self.baseline_ref is None else self.baseline_ref.version
+
+    @property
+    def next_version(self) -> int:
+        """Of the baseline when this has been carried out."""
+        return self.turn if self.baseline_changes else self.baseline_version
 
     @property
     def changes(self) -> List[Change]:
@@ -146,6 +153,7 @@ def plan_tree(
     """
     force, machine_id = session.request.force, session.machine_id
     base_ref = session.refs.base(machine_id, spec.name)
+    turn = session.refs.baseline_turn(spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
     base = _base(session, spec, None if session.is_of_another_host(base_ref, host) else base_ref, mine)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
@@ -155,7 +163,7 @@ def plan_tree(
     merged = merge(base, mine, theirs, session.policy, spec, touch_machine, told)
     refuse_mass_delete_here(mine, merged.new_mine, machine_id, force)
     captured = session.request.event != OFFLINE
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured, host)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured, host, turn)
 
 
 def plan_trees(

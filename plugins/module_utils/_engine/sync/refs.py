@@ -111,13 +111,18 @@ class Refs:
     def baseline_version(self, tree: str, version: int) -> Optional[Baseline]:
         return _typed(Baseline, self.folder.read(_baseline(tree), "%020d.json" % version))
 
+    def baseline_turn(self, tree: str) -> int:
+        """The number of the next version; to be asked for before the newest one is read. What a writer that died has
+        left behind has a number as well."""
+        return self.folder.next_number(_baseline(tree))
+
     def publish(self, tree: str, ref: Baseline) -> bool:
         """Put a version in place; False when somebody else has published since, so that it must be merged anew.
 
         That nothing has its number is not enough: upkeep may have taken away what had.
         """
         folder = _baseline(tree)
-        return self.folder.next_number(folder) == ref.version and self.folder.append(folder, ref.version, ref._asdict())
+        return self.baseline_turn(tree) == ref.version and self.folder.append(folder, ref.version, ref._asdict())
 
     # -- a machine -----------------------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def roll_back(session: Session, site: Optional[Site]) -> Outcome:
     if session.request.dry_run:
         return outcome
     outcome.sync_id = session.sync_id
-    outcome.versions = {plan.spec.name: plan.baseline_version + bool(plan.baseline_changes) for plan in plans}
+    outcome.versions = {plan.spec.name: plan.next_version for plan in plans}
     outcome.backup_path = doing.write_record(session, plans, outcome.versions)
     _publish(session, plans, outcome)
     # Tree by tree, each with its base: were only the trees of some back when this fails, the next sync would take what
@@ -123,6 +123,7 @@ def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optiona
 
     :raises SyncMassDelete: it would delete most of what the machine has and what did not come with the sync.
     """
+    turn = session.refs.baseline_turn(spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
     before = session.manifest(known["machine_before"], spec)
@@ -143,7 +144,7 @@ def _plan(session: Session, spec: TreeSpec, known: Dict[str, Any], mine: Optiona
     whole = merged._replace(new_baseline=other.new_baseline, changes=changes)
     base_ref = session.refs.base(session.machine_id, spec.name)
     base = session.manifest(base_ref.manifest if base_ref is not None else None, spec)
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, captured, session.host)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, whole, captured, session.host, turn)
 
 
 def _with(new_mine: Manifest, mine: Manifest, brought: Manifest, spec: TreeSpec) -> Manifest:
@@ -159,7 +160,7 @@ def _publish(session: Session, plans: List[TreePlan], outcome: Outcome) -> None:
             continue
         session.check()
         (manifest,) = session.keep_manifests([plan.merged.new_baseline])
-        ref = Baseline(plan.baseline_version + 1, session.store.now(), session.machine_id, session.sync_id, manifest)
+        ref = Baseline(plan.next_version, session.store.now(), session.machine_id, session.sync_id, manifest)
         if not session.refs.publish(plan.spec.name, ref):
             outcome.versions[plan.spec.name] = plan.baseline_version
             outcome.notes.append("somebody has just published the baseline of %s: it stays" % plan.spec.name)

@@ -176,7 +176,7 @@ def _carry_out(session: Session, outcome: Outcome, plans: List[TreePlan], site: 
     """Do what is planned, or on a dry run only say so."""
     outcome.plans = plans
     outcome.notes.extend(_strangers(session, plans))
-    outcome.versions = {plan.spec.name: plan.baseline_version + bool(plan.baseline_changes) for plan in plans}
+    outcome.versions = {plan.spec.name: plan.next_version for plan in plans}
     if session.request.dry_run:
         outcome.decisions = doing.count_news(session.store, doing.open_decisions(session, plans))
     else:

@@ -129,6 +129,7 @@ def _give(store: Store, fleet: Fleet, one: Decision, src: Optional[str], dry_run
     if spec is None:
         raise InvalidSettings("the fleet has no tree %s any more" % one.tree)
     with Session(store, fleet, Request(one.machine_id, "decision", dry_run=dry_run)) as session:
+        turn = session.refs.baseline_turn(spec.name)
         ref = session.refs.baseline(spec.name, session.began)
         theirs = session.manifest(ref.manifest if ref is not None else None, spec)
         if decisions.key_of(theirs, one.raw_path, spec) != one.baseline_key:
@@ -141,8 +142,7 @@ def _give(store: Store, fleet: Fleet, one: Decision, src: Optional[str], dry_run
         after = _with(theirs, mine, entry)
         if not dry_run:
             (manifest,) = session.keep_manifests([after])
-            version = 1 if ref is None else ref.version + 1
-            if not session.refs.publish(spec.name, Baseline(version, store.now(), "", session.sync_id, manifest)):
+            if not session.refs.publish(spec.name, Baseline(turn, store.now(), "", session.sync_id, manifest)):
                 raise LockTimeout("somebody has just published the baseline of %s; try again" % spec.name)
         return decisions.key_of(after, one.raw_path, spec)
 
