@@ -77,6 +77,19 @@ def test_what_the_fleet_has_deleted_stays_deleted(trees: Trees) -> None:
     assert trees.whole("web") == trees.whole("db")
 
 
+def test_what_was_lost_and_deleted_is_no_loss_afterwards(trees: Trees) -> None:
+    """Nothing has to come back, and the next sync must not ask for it again."""
+    trees.put("db", a=None, news=None, link=None)
+    trees.sync("db", "online", force=True)
+    trees.put("web", a=None, news=None, link=None)
+    with pytest.raises(SyncMassDelete):
+        trees.sync("web", "online")
+    assert trees.sync("web", "online", restore=True)["files_synced"] == 0
+    for options in ({}, {"restore": True}):
+        assert not trees.sync("web", "online", **options)["changed"]
+    assert trees.files("web") == {"index": "hello"}
+
+
 def test_a_file_where_a_directory_was(trees: Trees) -> None:
     trees.put("web", a=None, news=None)
     trees.put("web", a="a file now")

@@ -37,6 +37,8 @@ class TreePlan:
     """The fingerprint of the host that has the machine's tree."""
     turn: int = 0
     """The number of the baseline's next version, should this publish one."""
+    in_part: bool = False
+    """Whether ``base`` is only a part of what was noted: the rest counts no more, and has to go from there as well."""
     left: Dict[str, str] = field(default_factory=dict)
     """When it has been carried out: path -> why the machine's tree is as it was there."""
 
@@ -109,7 +111,7 @@ class TreePlan:
     @property
     def moves_base(self) -> bool:
         """Whether both sides agree on something that they did not agree on before."""
-        return self.base_ref is None or self.new_base.entries != self.base.entries
+        return self.base_ref is None or self.in_part or self.new_base.entries != self.base.entries
 
     @property
     def names_host(self) -> bool:
@@ -122,18 +124,18 @@ class TreePlan:
         return bool(self.made) or self.moves_base
 
 
-def _base(session: Session, spec: TreeSpec, ref: Optional[Base], mine: Optional[Manifest]) -> Manifest:
-    """What both sides had, as far as it counts.
+def _base(session: Session, spec: TreeSpec, ref: Optional[Base], mine: Optional[Manifest]) -> Tuple[Manifest, bool]:
+    """What both sides had, as far as it counts; and whether some of it does not.
 
     Without a base nothing was ever deleted: what one side does not have, it has yet to get. So it is of a host that has
     taken the name over, and with ``restore`` of each path that the machine does not have.
     """
     base = session.manifest(ref.manifest if ref is not None else None, spec)
     if not session.request.restore:
-        return base
+        return base, False
     there = mine if mine is not None else Manifest(spec.name, {})
     entries = {path: one for path, one in base.entries.items() if path in there.entries or there.is_unknown(path)}
-    return Manifest(spec.name, entries)
+    return Manifest(spec.name, entries), len(entries) < len(base.entries)
 
 
 def plan_tree(
@@ -155,7 +157,7 @@ def plan_tree(
     base_ref = session.refs.base(machine_id, spec.name)
     turn = session.refs.baseline_turn(spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
-    base = _base(session, spec, None if session.is_of_another_host(base_ref, host) else base_ref, mine)
+    base, in_part = _base(session, spec, None if session.is_of_another_host(base_ref, host) else base_ref, mine)
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
     refuse_mass_delete(meant(base, spec), mine, machine_id, force)
     mine = mine if mine is not None else Manifest(spec.name, {})
@@ -163,7 +165,7 @@ def plan_tree(
     merged = merge(base, mine, theirs, session.policy, spec, touch_machine, told)
     refuse_mass_delete_here(mine, merged.new_mine, machine_id, force)
     captured = session.request.event != OFFLINE
-    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured, host, turn)
+    return TreePlan(spec, base_ref, baseline_ref, base, mine, theirs, merged, captured, host, turn, in_part)
 
 
 def plan_trees(
