@@ -104,8 +104,13 @@ def test_what_was_relied_on_just_now_stays(trees: Trees) -> None:
 
 @pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), 1e30])
 def test_a_grace_that_makes_no_sense_is_refused(trees: Trees, grace: float) -> None:
-    with trees.fleet.open() as store, pytest.raises(InvalidSettings, match="grace must be a number of seconds from 0"):
-        keeping.keep_up(store, False, False, grace, False)
+    for content in ("first", "second", "third"):
+        trees.put("web", index=content)
+        trees.sync("web", "capture")
+    with trees.fleet.open() as store, Refs(keeping.location(store)) as refs:
+        with pytest.raises(InvalidSettings, match="grace must be a number of seconds from 0"):
+            keeping.keep_up(store, False, True, grace, False)
+        assert len(refs.snapshots("web", "site")) == 3, "nothing was done"
 
 
 def test_a_vault_that_was_never_used(trees: Trees) -> None:

@@ -226,6 +226,8 @@ def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry
     :param grace: see :func:`collect`; None to take nothing away.
     """
     store.connect()
+    if grace is not None and not 0 <= grace <= MOST_GRACE:
+        raise InvalidSettings("grace must be a number of seconds from 0 to %d" % MOST_GRACE)
     result: Dict[str, Any] = {"changed": False}
     old = NOTHING_OUTDATED
     if let_go:
@@ -233,8 +235,6 @@ def keep_up(store: Store, check: bool, let_go: bool, grace: Optional[float], dry
         result["changed"] = pruned.pop("changed")
         result["pruned"] = pruned
     if grace is not None:
-        if not 0 <= grace <= MOST_GRACE:
-            raise InvalidSettings("grace must be a number of seconds from 0 to %d" % MOST_GRACE)
         collected = collect(store, grace, dry_run, old)
         result["changed"] = collected.pop("changed") or result["changed"]
         result["collected"] = collected
