@@ -316,6 +316,20 @@ def test_nothing_goes_while_a_document_is_damaged(trees: Trees) -> None:
     assert packs(trees) == before
 
 
+@pytest.mark.parametrize(
+    "nonsense",
+    [[], {"site": 5}, {"site": {"base": "x"}}, {"site": {"kept": 5}}, {"site": {"kept": [{"entry": 5}]}}],
+)
+def test_a_record_that_makes_no_sense_is_named(trees: Trees, nonsense: Any) -> None:
+    trees.put("web", index="hello")
+    trees.sync("web", "online")
+    with trees.fleet.open() as store, Refs(keeping.location(store)) as refs:
+        (sync_id,) = refs.sync_ids()
+        refs.write_record(sync_id, {**(refs.record(sync_id) or {}), "trees": nonsense})
+        with pytest.raises(StoreCorrupt, match="the record of the sync %s makes no sense" % sync_id):
+            keeping.keep_up(store, False, False, 0.0, False)
+
+
 def test_what_a_changed_setting_keeps(trees: Trees) -> None:
     for turn in range(5):
         trees.put("web", index="version %d" % turn)

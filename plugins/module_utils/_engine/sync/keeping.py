@@ -146,9 +146,15 @@ def needed(
         manifests.update(one.manifest for one in versions if (tree, one.version) not in without.versions)
     for sync_id in set(refs.sync_ids()) - without.records:
         record = refs.record(sync_id)
-        for known in (record or {}).get("trees", {}).values():
-            manifests.update(_manifests_of(known))
-            contents.update(_contents_of(known))
+        try:
+            for known in record["trees"].values() if record is not None else ():
+                manifests.update(_manifests_of(known))
+                contents.update(_contents_of(known))
+        except (AttributeError, KeyError, TypeError) as exc:
+            raise StoreCorrupt(
+                "the record of the sync %s makes no sense: %.200s; move %s.json away from vault/refs/syncs"
+                % (sync_id, exc, sync_id)
+            ) from exc
     for one in decisions.load_all(store):
         if one.is_live:
             manifests.update((one.machine_manifest, one.baseline_manifest))
