@@ -32,6 +32,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync imp
     localsite,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.localsite import LocalSite
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.refs import Refs
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.spec import TreeSpec
@@ -478,6 +479,27 @@ def test_a_version_that_was_torn_keeps_nobody_from_publishing(trees: Trees) -> N
     assert trees.sync("web", "rollback")["baseline"] == {"site": 4}
     synced(trees, "db")
     assert trees.files("db") == {"index": "v1", "other": "v1"}
+
+
+def test_a_conflict_that_comes_up_while_publishing_is_recorded(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although no backup is wanted: what loses is named nowhere else."""
+    trees.put("web", index="v1")
+    synced(trees, "web", "db")
+    trees.put("web", index="of web")
+    trees.put("db", index="of db")
+    real = Refs.publish
+
+    def overtaken(*args: Any) -> bool:
+        monkeypatch.setattr(Refs, "publish", real)
+        synced(trees, "db")
+        return real(*args)
+
+    monkeypatch.setattr(Refs, "publish", overtaken)
+    done = trees.sync("web", "online", create_backup=False, conflict_policy="baseline")
+    assert (done["conflicts_resolved"], trees.files("web")) == (1, {"index": "of db"})
+    assert done["backup_path"] is not None
+    trees.sync("web", "rollback")
+    assert trees.files("web") == {"index": "of web"}
 
 
 def test_what_is_excluded_now_was_not_lost(trees: Trees) -> None:

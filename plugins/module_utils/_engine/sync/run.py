@@ -199,8 +199,8 @@ def _change(session: Session, outcome: Outcome, site: Optional[Site]) -> None:
     needed = session.request.create_backup or any(plan.resolved for plan in plans)
     path = doing.write_record(session, plans, outcome.versions) if needed else None
     outcome.versions = doing.publish(session, plans, lambda plan: _again(session, plan, site))
-    if path is not None:
-        doing.write_record(session, plans, outcome.versions)
+    if path is not None or any(plan.resolved for plan in plans):  # what was merged anew may be a conflict now
+        path = doing.write_record(session, plans, outcome.versions)
     if site is not None:
         doing.apply(session, plans, site)
     if any(plan.made for plan in plans):
