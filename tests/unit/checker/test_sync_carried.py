@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     DiskSpaceLow,
     InvalidSettings,
     StoreCorrupt,
+    SyncOnlineFailed,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import carried, keeping
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import machine as machines
@@ -205,6 +207,20 @@ def test_a_machine_keeps_one_bundle_at_a_time(trees: Trees, monkeypatch: pytest.
     sync(trees, connection, "online")
     assert connection.calls.count("bundle") == 5
     assert connection.most == 1
+
+
+class NoRoom(Connection):
+    """Where this runs, there is no room for what comes from the machine."""
+
+    def fetch(self, remote: str, local: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), local)
+
+
+@pytest.mark.parametrize("options", [{"event": "capture"}, {"event": "online", "dry_run": True}, {"event": "online"}])
+def test_trouble_with_files_on_the_way_is_told(trees: Trees, options: Dict[str, Any]) -> None:
+    trees.put("web", a="1")
+    with pytest.raises(SyncOnlineFailed, match=r"/manifest-site: No space left on device"):
+        sync(trees, NoRoom(trees, "web"), **options)
 
 
 class Full(Connection):

@@ -52,7 +52,7 @@ def run(store: Store, request: Request, site: Optional[Site], open_store: Callab
         with Refs(os.path.join(store.location, "vault")) as refs:
             request = replace(request, sync_id=rolling.last_sync(refs, request.machine_id))
     if request.dry_run or request.event == CAPTURE:
-        return result(_work(Session(store, fleet, request), site))
+        return _done(Session(store, fleet, request), site)
     claimed = entries.ask(store, request.machine_id, request.event, key=rolling.key(request), own=request.has_options)
     with Claim(store, claimed, open_store) as claim:
         return work(store, fleet, request, site, claim)
@@ -60,15 +60,12 @@ def run(store: Store, request: Request, site: Optional[Site], open_store: Callab
 
 def work(store: Store, fleet: Fleet, request: Request, site: Optional[Site], claim: Claim) -> Dict[str, Any]:
     """Do it for a machine that is claimed."""
-    try:
-        return result(_work(Session(store, fleet, request, claim.entry.event_id, claim), site))
-    except OSError as exc:  # of the machine's trees: those of the store are told by whoever met them
-        raise failure(request, "%s: %s" % (exc.filename or request.machine_id, exc.strerror or exc), exc) from exc
+    return _done(Session(store, fleet, request, claim.entry.event_id, claim), site)
 
 
 def preview(store: Store, fleet: Fleet, request: Request, site: Optional[Site]) -> Dict[str, Any]:
     """What would be done, for a machine that nobody has to claim for that."""
-    return result(_work(Session(store, fleet, replace(request, dry_run=True)), site))
+    return _done(Session(store, fleet, replace(request, dry_run=True)), site)
 
 
 def failure(request: Request, why: str, cause: Optional[BaseException] = None) -> HeartbeatError:
@@ -115,6 +112,14 @@ def check_status(store: Store, machine_id: str, event: str) -> None:
             machine_id=machine_id,
             status=status,
         )
+
+
+def _done(session: Session, site: Optional[Site]) -> Dict[str, Any]:
+    request = session.request
+    try:
+        return result(_work(session, site))
+    except OSError as exc:  # of the machine's trees: those of the store are told by whoever met them
+        raise failure(request, "%s: %s" % (exc.filename or request.machine_id, exc.strerror or exc), exc) from exc
 
 
 def _work(session: Session, site: Optional[Site]) -> Outcome:
