@@ -169,6 +169,27 @@ def test_every_snapshot_says_of_which_host_it_is(trees: Trees) -> None:
     assert kept[-3:] == [NEW] * 3
 
 
+def test_a_torn_heartbeat_makes_no_other_host_of_a_machine(tmp_path: Path) -> None:
+    """It says nothing of who sent it; and what the base says of that stays, although this one had the name anew."""
+    trees = Trees(tmp_path, "web", "db", "mail")
+    who = {"fingerprint": "a" * 32, "took_over": "b" * 32}
+    trees.fleet.beat("web", **who)
+    trees.put("web", index="hello", gone="x", other="y")
+    for machine in ("web", "db"):
+        trees.sync(machine, "online")
+    for torn, gone in ((True, "gone"), (False, "other")):
+        trees.put("web", index="changed with %s" % gone, **{gone: None})
+        if torn:
+            trees.fleet.record("web").write_bytes(b"")
+        else:
+            trees.fleet.beat("web", **who)
+        done = trees.sync("web", "online")
+        assert (done["decisions_created"], "another host" in done["message"]) == (0, False)
+        trees.sync("db", "online")
+        assert trees.files("db") == trees.files("web")
+    assert trees.files("web") == {"index": "changed with other"}
+
+
 def test_a_new_host_with_an_empty_disk_is_brought_up_to_date(tmp_path: Path) -> None:
     trees = reimaged(tmp_path)
     shutil.rmtree(trees.www("web"))

@@ -157,7 +157,10 @@ def plan_tree(
     base_ref = session.refs.base(machine_id, spec.name)
     turn = session.refs.baseline_turn(spec.name)
     baseline_ref = session.refs.baseline(spec.name, session.began)
-    base, in_part = _base(session, spec, None if session.is_of_another_host(base_ref, host) else base_ref, mine)
+    believed = None if session.is_of_another_host(base_ref, host) else base_ref
+    base, in_part = _base(session, spec, believed, mine)
+    if believed is not None:
+        host = host or believed.host
     theirs = session.manifest(baseline_ref.manifest if baseline_ref is not None else None, spec)
     refuse_mass_delete(meant(base, spec), mine, machine_id, force)
     mine = mine if mine is not None else Manifest(spec.name, {})

@@ -194,11 +194,12 @@ class Session:
     def is_of_another_host(self, base: Optional[Base], host: str) -> bool:
         """Whether a base is of another host than the one that a tree is of.
 
-        One that names none, from before bases did, is believed if nobody has taken the machine's name over.
+        Where one of the two is not known, as in a base from before they named one or after a torn heartbeat, it is
+        believed if nobody has taken the machine's name over.
         """
         if base is None:
             return False
-        return base.host != host if base.host else host != "" and self.beat.took_over is not None
+        return base.host != host and (bool(base.host and host) or self.beat.took_over is not None)
 
     def check(self) -> None:
         """Before each step that others would see: that the store is there, and nobody else is at work on this."""
