@@ -17,12 +17,13 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import InvalidSettings, StoreCorrupt
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.settings import Settings
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping, seen
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import keeping, seen, upkeep
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import session as sync
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.localsite import LocalSite
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.refs import Baseline, Refs
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Captured
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.vault import Vault
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -285,6 +286,31 @@ def test_a_damaged_pack_stays_while_something_needed_is_only_there(trees: Trees)
     verified(trees)
     assert verified(trees, gc=True)["collected"]["packs"] == 0
     assert pack.exists()
+
+
+def test_a_damaged_pack_that_is_healed_meanwhile_stays(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine sends just what was damaged: the sound pack has the same name. Its content is named from then on."""
+    with trees.fleet.open() as store, Vault(keeping.location(store), create=True) as vault, vault.writer() as writer:
+        writer.add_bytes(b"precious" * 100)
+        writer.commit()
+    (pack,) = packs(trees)
+    trees.put("db", index="hello")
+    trees.sync("db", "capture")
+    sound = pack.read_bytes()
+    flip(trees, b"precious" * 100)
+    assert list(verified(trees)["verified"]["damaged"]) == [pack.name]
+    real = upkeep._rewrite
+
+    def rewrite(*args: Any) -> Any:
+        new = pack.with_name("new")
+        new.write_bytes(sound)
+        new.rename(pack)
+        return real(*args)
+
+    monkeypatch.setattr(upkeep, "_rewrite", rewrite)
+    with trees.fleet.open() as store:
+        keeping.collect(store, 86_400.0)
+    assert pack.read_bytes() == sound
 
 
 def test_damage_that_nobody_needs_is_no_loss(trees: Trees) -> None:

@@ -30,7 +30,6 @@ TRASH = ".trash-"
 NS = 1_000_000_000
 GRACE_NS = 24 * 3600 * NS
 """No sync takes longer than this."""
-ANY_AGE = 2**63
 MAX_SMALL = 8 << 20
 MANY_SMALL = 16
 """So many packs below that size are put together."""
@@ -137,8 +136,9 @@ def collect(vault: Vault, keep: Set[str], now_ns: int, grace_ns: int = GRACE_NS,
     if not dry_run:
         plans = [plan for plan in plans if plan in ruins or _whole(vault, plan)]
         new = _rewrite(vault, plans)
-        # Nobody relies on a ruin: what was whole in it is in a new pack now.
-        ages = {plan.name: ANY_AGE for plan in ruins}
+        # A ruin goes at any age: what was whole in it is in a new pack now. If it is not as it was when it was looked
+        # at, somebody has put a sound one in its place.
+        ages = {plan.name: plan.mtime_ns + 1 for plan in ruins}
         plans = [p for p in plans if p.name != new and _take_away(vault, p.name, ages.get(p.name, before))]
         vault.packs.refresh()
     contents = sum(plan.garbage for plan in plans)
@@ -153,6 +153,8 @@ class _Plan(NamedTuple):
     garbage: int
     garbage_bytes: int
     size: int
+    mtime_ns: int = 0
+    """Of a damaged one, before it was looked at."""
 
 
 def _look(vault: Vault, name: str, wanted: Set[bytes]) -> _Plan:
@@ -171,8 +173,9 @@ def _salvage(vault: Vault, name: str, wanted: Set[bytes]) -> Optional[_Plan]:
     """A damaged pack, with all that is whole in it to be kept; None while something is needed that is only there."""
     whole: List[bytes] = []
     broken: Set[bytes] = set()
-    rows = size = 0
+    rows = size = mtime_ns = 0
     try:
+        mtime_ns = _mtime_ns(vault, name)
         with vault.packs.open(name) as reader:
             size = reader.size
             for row in reader.rows():
@@ -188,7 +191,7 @@ def _salvage(vault: Vault, name: str, wanted: Set[bytes]) -> Optional[_Plan]:
         broken = wanted  # nobody knows what was in it
     if not all(_can_be_had(vault, digest) for digest in broken & wanted):
         return None
-    return _Plan(name, whole, rows - len(whole), 0, size)
+    return _Plan(name, whole, rows - len(whole), 0, size, mtime_ns)
 
 
 def _can_be_had(vault: Vault, digest: bytes) -> bool:
@@ -254,9 +257,17 @@ def _take_away(vault: Vault, name: str, before: int) -> bool:
 
 def _is_old(vault: Vault, name: str, before: int) -> bool:
     try:
-        return os.stat(name, dir_fd=vault.dir_fd, follow_symlinks=False).st_mtime_ns < before
+        return _mtime_ns(vault, name) < before
     except FileNotFoundError:
         return False
+
+
+def _mtime_ns(vault: Vault, name: str) -> int:
+    """:raises FileNotFoundError: it is gone."""
+    try:
+        return os.stat(name, dir_fd=vault.dir_fd, follow_symlinks=False).st_mtime_ns
+    except FileNotFoundError:
+        raise
     except OSError as exc:
         raise from_os_error(exc, "look at a pack", os.path.join(vault.path, name)) from exc
 
