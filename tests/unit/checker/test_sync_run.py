@@ -29,7 +29,9 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync imp
     claim,
     doing,
     entries,
+    keeping,
     localsite,
+    refdir,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.localsite import LocalSite
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.refs import Refs
@@ -500,6 +502,22 @@ def test_a_conflict_that_comes_up_while_publishing_is_recorded(trees: Trees, mon
     assert done["backup_path"] is not None
     trees.sync("web", "rollback")
     assert trees.files("web") == {"index": "of web"}
+
+
+def test_a_sync_of_very_many_conflicts_can_be_taken_back(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record was too long to be read; then upkeep ends, too, for nobody knows what it names."""
+    names = ["file%d" % number for number in range(40)]
+    for machine in ("web", "db"):
+        trees.put(machine, **dict.fromkeys(names, "of " + machine))
+    monkeypatch.setattr(doing, "MOST_KEPT", 5, raising=False)
+    monkeypatch.setattr(refdir, "MAX_BYTES", 4096)
+    synced(trees, "web")
+    done = trees.sync("db", "online", conflict_policy="baseline")
+    assert done["conflicts_resolved"] == 40
+    with trees.fleet.open() as store:
+        keeping.collect(store, 0.0)
+    trees.sync("db", "rollback")
+    assert trees.files("db") == dict.fromkeys(names, "of db")
 
 
 def test_what_is_excluded_now_was_not_lost(trees: Trees) -> None:

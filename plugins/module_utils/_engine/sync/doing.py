@@ -20,6 +20,9 @@ from .refs import Base, Baseline
 from .session import Session, Site, Step
 
 MAX_RACES = 20
+MOST_KEPT = 500
+"""So many losers are named in a record by themselves. All of them are in the manifests that it names as well, of what
+machine and baseline had; and a document can only be so long."""
 Replan = Callable[[TreePlan], TreePlan]
 
 
@@ -43,7 +46,7 @@ def write_record(session: Session, plans: List[TreePlan], versions: Dict[str, in
             "baseline_before_manifest": plan.baseline_ref.manifest if plan.baseline_ref is not None else None,
             "baseline_after": versions.get(plan.spec.name, plan.baseline_version),
             "base": plan.base_ref._asdict() if plan.base_ref is not None else None,
-            "kept": [_kept(one) for conflict in plan.resolved for one in conflict.kept],
+            "kept": [_kept(one) for conflict in plan.resolved for one in conflict.kept][:MOST_KEPT],
         }
     record = {
         "sync_id": session.sync_id,
@@ -57,7 +60,7 @@ def write_record(session: Session, plans: List[TreePlan], versions: Dict[str, in
 
 
 def _kept(one: Kept) -> Dict[str, Any]:
-    """What lost a conflict: named here, so that upkeep leaves it in the vault."""
+    """What lost a conflict, for people to find."""
     return {"side": one.side, "entry": list(one.entry)}
 
 
