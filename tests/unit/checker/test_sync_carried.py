@@ -51,7 +51,9 @@ class Connection:
         here = machines.Machine(options["trees"], str(self.root), str(self.root / "state"), str(self.workdir))
         vault = machines.same_store(self.store, "default", options.get("store_id", ""))
         dry_run = options.get("dry_run", False)
-        return here.run(options["op"], options.get("number", 0), options.get("last", {}), vault, dry_run)
+        done = here.run(options["op"], options.get("number", 0), options.get("last", {}), vault, dry_run)
+        json.dumps(done, ensure_ascii=False).encode("utf-8")  # as Ansible asks for
+        return done
 
     def _count(self) -> None:
         held = [path for path in self.workdir.iterdir() if path.name.startswith("bundle-")]
@@ -111,9 +113,13 @@ def test_a_bundle_without_a_content_that_was_asked_for_is_refused(trees: Trees) 
 class Editing(Connection):
     """A machine on which a file is edited after it was looked at."""
 
+    def __init__(self, trees: Trees, machine: str, name: str = "a") -> None:
+        super().__init__(trees, machine)
+        self.name = name
+
     def call(self, **options: Any) -> Dict[str, Any]:
         if options["op"] == "bundle":
-            (self.root / "www" / "a").write_text("edited")
+            (self.root / "www" / self.name).write_text("edited")
         return super().call(**options)
 
 
@@ -207,6 +213,23 @@ def test_a_machine_keeps_one_bundle_at_a_time(trees: Trees, monkeypatch: pytest.
     sync(trees, connection, "online")
     assert connection.calls.count("bundle") == 5
     assert connection.most == 1
+
+
+def test_names_of_any_bytes_come_back(tmp_path: Path) -> None:
+    """Of what was left alone, and of what was edited before it could be carried."""
+    trees = Trees(tmp_path, "web", "db", "mail", sync_paths={"site": {"path": "/www", "exclude": ["*.tmp"]}})
+    odd = os.fsdecode(b"d\xff")
+    trees.put("web", **{odd + "__a": "1", "b": "2", "c": "3"})
+    for machine in ("web", "db"):
+        sync(trees, Connection(trees, machine), "online")
+    trees.put("web", **{odd: None})
+    sync(trees, Connection(trees, "web"), "online")
+    trees.put("db", **{odd + "__mine.tmp": "4"})
+    left = [(one["path"], one["reason"]) for one in sync(trees, Connection(trees, "db"), "online")["left_alone"]]
+    assert left == [("d\\xff", "holds something that is not part of the tree")]
+    trees.put("web", a="1", **{odd: "5"})
+    done = sync(trees, Editing(trees, "web", odd), "online")
+    assert [(one["path"], one["reason"]) for one in done["left_alone"]] == [("d\\xff", "unsteady")]
 
 
 class NoRoom(Connection):

@@ -22,6 +22,7 @@ from . import manifest as manifests
 from .capture import contents, forget, named
 from .manifest import Manifest
 from .packing import SPARE
+from .paths import from_hex
 from .session import Applied, Captured, Session, Step
 from .spec import TreeSpec
 from .steps import needed
@@ -160,7 +161,7 @@ class CarriedSite:
             self.carrier.fetch(str(one["bundle"]), local)
             came = session.vault.adopt(local, {digest: sizes[name][digest] for digest in digests})
             os.unlink(local)
-            brought[name] = (came, [str(path) for path in one["lost"]])
+            brought[name] = (came, list(map(from_hex, one["lost"])))
         return brought
 
     # -- what is to become of it ---------------------------------------------------------------------------------
@@ -173,7 +174,10 @@ class CarriedSite:
         if not self.mounted:
             self._send(session, steps)
         done = self.carrier.call(op="apply", trees=declared, store_id=self._store_id(session))
-        return {name: Applied(dict(one["left"])) for name, one in done["trees"].items()}
+        return {
+            name: Applied({from_hex(path): str(reason) for path, reason in one["left"].items()})
+            for name, one in done["trees"].items()
+        }
 
     def _send(self, session: Session, steps: List[Step]) -> None:
         """Bring the contents there that the machine has nowhere."""

@@ -21,6 +21,7 @@ from .apart import refuse_vault_inside
 from .apply import apply, recover
 from .capture import bundle, capture, forget
 from .pack import open_pack
+from .paths import to_hex
 from .places import cache_path, placed
 from .scan import scan
 from .spec import from_mapping, is_tree_name
@@ -124,7 +125,8 @@ class Machine:
         """Pack the contents that the file ``wanted-<number>`` names: tree -> digests. The bundles before it have been
         fetched, and go.
 
-        :returns: tree -> ``bundle`` (the file), its ``bytes``, and ``lost``: what has changed since it was captured.
+        :returns: tree -> ``bundle`` (the file), its ``bytes``, and ``lost``: what has changed since it was captured,
+            each path as :func:`.paths.to_hex` gives it.
         """
         found: Dict[str, Any] = {}
         for name in os.listdir(self.workdir):
@@ -139,7 +141,8 @@ class Machine:
             if lost:
                 forget(manifest, lost)
                 self._keep(name, manifest)
-            found[name] = {"bundle": self._hand_over(path), "bytes": os.path.getsize(path), "lost": lost}
+            bundled = self._hand_over(path)
+            found[name] = {"bundle": bundled, "bytes": os.path.getsize(path), "lost": list(map(to_hex, lost))}
         return found
 
     # -- what is to become of it ---------------------------------------------------------------------------------
@@ -147,7 +150,7 @@ class Machine:
     def apply(self, vault: Optional[Vault]) -> Dict[str, Any]:
         """Bring every tree from ``before-<tree>`` to ``after-<tree>``, by contents of the vault or of what was sent.
 
-        :returns: tree -> ``left``: path -> why it was left alone.
+        :returns: tree -> ``left``: path, as :func:`.paths.to_hex` gives it -> why it was left alone.
         """
         found = {}
         with Sent(self.workdir) as sent:
@@ -155,7 +158,7 @@ class Machine:
             for name, spec in self.trees.items():
                 before, after = self._manifest("before-" + name, spec), self._manifest("after-" + name, spec)
                 done = apply(spec.path, spec, before, after, fetch, self._signatures(name), create=not before.entries)
-                found[name] = {"left": done.left}
+                found[name] = {"left": {to_hex(path): reason for path, reason in done.left.items()}}
         return found
 
     def _signatures(self, name: str) -> Dict[str, Tuple[int, int, int, int]]:

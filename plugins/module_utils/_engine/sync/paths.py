@@ -25,6 +25,16 @@ def decode(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
+def to_hex(path: str) -> str:
+    """A path as any program can pass it on: Ansible refuses the result of a module that has other bytes than UTF-8."""
+    return encode(path).hex()
+
+
+def from_hex(text: str) -> str:
+    """The path that :func:`to_hex` was given."""
+    return decode(bytes.fromhex(text))
+
+
 def parent(path: str) -> str:
     """The path of the directory that holds an entry; ``""`` for the root."""
     return path.rpartition("/")[0]
