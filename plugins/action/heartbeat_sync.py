@@ -14,7 +14,7 @@ from ansible.utils.display import Display
 
 from ..module_utils._engine.errors import HeartbeatError
 from ..module_utils._engine.stores import open_store
-from ..module_utils._module.boundary import LIBRARIES, failed
+from ..module_utils._module.boundary import LIBRARIES, failed, printable
 from ..module_utils._module.spec import argument_spec, sync_options
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ class Leading(ActionBase):
             result.update(self._execute_module(module_name=self.MODULE, task_vars=variables))
             return result
         try:
-            result.update(self._carry(params, variables))
+            result.update(printable(self._carry(params, variables)))
         except HeartbeatError as exc:
-            result.update(dict(failed(exc), failed=True, msg=exc.message, changed=False))
+            result.update(dict(failed(exc), failed=True, changed=False))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

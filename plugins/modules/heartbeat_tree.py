@@ -159,9 +159,8 @@ def main() -> None:
     except HeartbeatError as exc:
         boundary.fail(module, exc)
     except OSError as exc:
-        module.fail_json(
-            msg="%s: %s" % (exc.filename or "the trees", exc.strerror or exc), error_code="SYNC_ONLINE_FAILED"
-        )
+        text = "%s: %s" % (exc.filename or "the trees", exc.strerror or exc)
+        module.fail_json(msg=boundary.printable(text), error_code="SYNC_ONLINE_FAILED")
     module.exit_json(**result)
 
 

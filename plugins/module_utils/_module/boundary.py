@@ -43,9 +43,23 @@ def require_checker(module: AnsibleModule) -> None:
     require(module, *LIBRARIES)
 
 
+def printable(value: Any) -> Any:
+    """A result that Ansible takes: of a name that is no UTF-8, the other bytes are written as ``\\xff``."""
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        try:
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        except UnicodeEncodeError:  # not from a name
+            return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {printable(key): printable(item) for key, item in value.items()}
+    return [printable(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def failed(exc: HeartbeatError) -> Dict[str, Any]:
-    """An error as the keys that a failed module returns besides ``msg``."""
-    details = exc.as_result()
+    """An error as the keys that a failed module returns, ``msg`` among them."""
+    details: Dict[str, Any] = printable(dict(exc.as_result(), msg=exc.message))
     if "path" in details:
         # Under the name of "path" Ansible would look the file up, and add its owner, mode and size.
         details["location"] = details.pop("path")
@@ -54,7 +68,7 @@ def failed(exc: HeartbeatError) -> Dict[str, Any]:
 
 def fail(module: AnsibleModule, exc: HeartbeatError) -> NoReturn:
     """End with an error of the engine's."""
-    module.fail_json(msg=exc.message, **failed(exc))
+    module.fail_json(**failed(exc))
 
 
 def run(module: AnsibleModule, work: Callable[[FileStore], Dict[str, Any]]) -> NoReturn:
@@ -70,7 +84,7 @@ def run(module: AnsibleModule, work: Callable[[FileStore], Dict[str, Any]]) -> N
                 "(group/roosync.heartbeat.heartbeat), or in the environment variable ROOSYNC_STORE"
             )
         with open_store(module.params["store"], module.params["fleet"]) as store:
-            result = work(store)
+            result = printable(work(store))
     except HeartbeatError as exc:
         fail(module, exc)
     if not module._diff:

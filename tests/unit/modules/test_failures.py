@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
@@ -13,6 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.roosync.heartbeat.plugins.doc_fragments.store import ModuleDocFragment
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
 from ansible_collections.roosync.heartbeat.plugins.module_utils._module import boundary
 from ansible_collections.roosync.heartbeat.tests.unit.modules.finder import MODULES, PUBLIC, least, needs, spec_of
 
@@ -121,3 +124,20 @@ def test_no_library_needed(run_module: RunModule, name: str, store: str, monkeyp
     for library in boundary.LIBRARIES:
         monkeypatch.setitem(sys.modules, library, None)
     assert not run_module(name, store=store, **least(name)).get("failed", False)
+
+
+def test_names_that_are_no_text_are_told_as_such(run_module: RunModule, store: str, tmp_path: Path) -> None:
+    """Of a result with other bytes than UTF-8, Ansible would say that, and nothing else."""
+    with open_store(store) as opened:
+        manage(opened, Request(settings={"sync_paths": {"site": {"path": "/www"}}}))
+    files = [tmp_path / "root" / "www" / os.fsdecode(b"file\xff%d" % number) for number in range(4)]
+    files[0].parent.mkdir(parents=True)
+    asked = {"store": store, "event": "online", "machine_id": "web-01", "root": str(tmp_path / "root")}
+    for file in files:
+        file.write_text("x")
+    assert run_module("heartbeat_sync", **asked)["files_synced"] == 4
+    for file in files[1:]:
+        file.unlink()
+    result = run_module("heartbeat_sync", **asked)
+    assert result["error_code"] == "SYNC_MASS_DELETE"
+    assert result["examples"] == ["file\\xff%d" % number for number in (1, 2, 3)]
