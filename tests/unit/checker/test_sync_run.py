@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.ref
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.run import run
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.session import Request
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.spec import TreeSpec
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.trouble import failure
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -412,6 +414,30 @@ def test_one_machine_that_fails_stops_no_other(trees: Trees) -> None:
     assert [one["attempts"] for one in done["left"]] == [1]
     (sync,) = trees.pending("web", force=True)["syncs"]
     assert sync["files_synced"] == 2
+
+
+def test_a_failure_that_names_a_file_of_any_bytes_stops_no_other(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reason is written into the journal, which holds text alone."""
+    trees.put("mail", index="hello")
+    synced(trees, "mail")
+    trees.lose("web", "db")
+    trees.pending()
+    trees.back("web", "db")
+    real = localsite.apply
+
+    def broken(root: str, *args: Any, **options: Any) -> Any:
+        if root == str(trees.www("web")):
+            raise failure(OSError(errno.EIO, "Input/output error"), "change", root + "/" + os.fsdecode(b"file\xff"))
+        return real(root, *args, **options)
+
+    monkeypatch.setattr(localsite, "apply", broken)
+    done = trees.pending("web", "db")
+    assert [one["machine_id"] for one in done["failed"]] == ["web"]
+    assert [one["machine_id"] for one in done["syncs"]] == ["db"]
+    (entry,) = trees.fleet.rebuilt().state.syncs.values()
+    assert (entry.machine_id, entry.state) == ("web", "failed")
+    assert entry.reason is not None
+    assert "file\\xff" in entry.reason
 
 
 def test_who_has_lost_the_claim_moves_no_base(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from ..errors import HeartbeatError, LockTimeout
 from ..state import DONE, FAILED, SKIPPED, SyncEntry
 from ..stores.base import Store
 from . import entries
+from .decisions import shown
 
 
 class Claim:
@@ -73,7 +74,7 @@ class Claim:
         if exc is not None:
             what = "%s: %s" % (exc.error_code, exc.message) if isinstance(exc, HeartbeatError) else type(exc).__name__
             # Who asked is told, and asks again; what a transition opened is tried again by the next worker.
-            self.close(SKIPPED if self.entry.event_id.startswith(entries.ASKED) else FAILED, what[:1000])
+            self.close(SKIPPED if self.entry.event_id.startswith(entries.ASKED) else FAILED, shown(what)[:1000])
         try:
             entries.finish(self._store, self.entry, self._outcome, self._reason)
         except HeartbeatError:
