@@ -11,12 +11,13 @@ from typing import Any, Dict, List
 
 import pytest
 
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import NS
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors import (
     InvalidMachineId,
     InvalidSettings,
     MachineUnknown,
 )
-from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, decisions
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, decisions, seen
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.settling import Settlement, settle
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
@@ -201,3 +202,20 @@ def test_names_in_any_encoding(tmp_path: Path) -> None:
     trees.sync("db", "online")
     trees.sync("web", "online")
     assert [p.read_text() for p in trees.www("web").iterdir()] == ["db"]
+
+
+def test_what_is_settled_of_a_directory_holds_in_whatever_order_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first scan reads its files, the next one knows them already."""
+    monkeypatch.setattr(seen, "LOCAL_SLACK", -3600 * NS)
+    trees = Trees(tmp_path, "web", "db", "mail")
+    trees.put("db", d="a file")
+    trees.sync("db", "online")
+    trees.put("web", d__a__y="1", d__a__z="2", **{"d__f%d" % number: "x" * number for number in range(9)})
+    assert trees.sync("web", "online")["decisions_created"] == 1
+    assert ask(trees, keep="machine")["changed"]
+    done = trees.sync("web", "online")
+    assert (done["conflicts_resolved"], done["decisions_created"]) == (1, 0)
+    trees.sync("db", "online")
+    assert trees.files("db") == trees.files("web")

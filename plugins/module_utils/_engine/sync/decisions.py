@@ -121,11 +121,12 @@ def key_of(manifest: Manifest, path: str, spec: TreeSpec) -> str:
     """A hash of all that counts at a path and beneath it."""
     hasher = hashlib.sha256()
     beneath = path + "/"
-    for one, entry in manifest.entries.items():
-        if one == path or one.startswith(beneath):
-            owners = (entry.owner or entry.uid, entry.group or entry.gid) if spec.owners else ()
-            row = [one, entry.kind, entry.mode & spec.mode_bits, entry.content, *owners]
-            hasher.update(json.dumps(row).encode("ascii"))
+    # Sorted: a scan gives them in the order that they were read in, and another one the next time.
+    for one in sorted(one for one in manifest.entries if one == path or one.startswith(beneath)):
+        entry = manifest.entries[one]
+        owners = (entry.owner or entry.uid, entry.group or entry.gid) if spec.owners else ()
+        row = [one, entry.kind, entry.mode & spec.mode_bits, entry.content, *owners]
+        hasher.update(json.dumps(row).encode("ascii"))
     return hasher.hexdigest()
 
 
