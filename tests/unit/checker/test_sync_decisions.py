@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -18,7 +18,9 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     MachineUnknown,
 )
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync import attributes, decisions, seen
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.manifest import Entry, Manifest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.settling import Settlement, settle
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.spec import from_mapping
 from ansible_collections.roosync.heartbeat.tests.unit.checker.trees import Trees
 
 
@@ -219,3 +221,20 @@ def test_what_is_settled_of_a_directory_holds_in_whatever_order_it_is_read(
     assert (done["conflicts_resolved"], done["decisions_created"]) == (1, 0)
     trees.sync("db", "online")
     assert trees.files("db") == trees.files("web")
+
+
+def test_as_many_questions_as_a_tree_has_files() -> None:
+    """Each looks at what it is about, and not at the whole tree."""
+
+    class Looked(Dict[str, Entry]):
+        times = 0
+
+        def __iter__(self) -> Iterator[str]:
+            Looked.times += 1
+            return super().__iter__()
+
+    paths = ["d", *("d/%d" % number for number in range(3))]
+    found = {path: Entry(path, "f" if "/" in path else "d", 0o644, 0, 0, "", "", 0, 0, "") for path in paths}
+    tree, spec = Manifest("site", Looked(found)), from_mapping("site", {"path": "/www"})
+    keys = [decisions.key_of(tree, path, spec) for path in [*paths, "gone"]]
+    assert (len(set(keys)), Looked.times) == (5, 1)

@@ -20,7 +20,7 @@ from ..errors import HeartbeatError
 from ..identity import is_machine_id
 from ..stores.base import Store, read_if_file
 from . import paths
-from .manifest import Entry, Manifest
+from .manifest import DIRECTORY, Entry, Manifest
 from .outcome import OPEN, Conflict
 from .refs import is_digest
 from .spec import TreeSpec, is_tree_name
@@ -121,8 +121,11 @@ def key_of(manifest: Manifest, path: str, spec: TreeSpec) -> str:
     """A hash of all that counts at a path and beneath it."""
     hasher = hashlib.sha256()
     beneath = path + "/"
+    top = manifest.entries.get(path)
+    # Beneath all else there is nothing to be looked for; and there may be as many questions as a tree has files.
+    within: Iterable[str] = [] if top is None else manifest.entries if top.kind == DIRECTORY else [path]
     # Sorted: a scan gives them in the order that they were read in, and another one the next time.
-    for one in sorted(one for one in manifest.entries if one == path or one.startswith(beneath)):
+    for one in sorted(one for one in within if one == path or one.startswith(beneath)):
         entry = manifest.entries[one]
         owners = (entry.owner or entry.uid, entry.group or entry.gid) if spec.owners else ()
         row = [one, entry.kind, entry.mode & spec.mode_bits, entry.content, *owners]
