@@ -20,6 +20,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
     MachineNotOffline,
     MachineNotOnline,
     MachineUnknown,
+    StoreCorrupt,
     StoreUnavailable,
     SyncMassDelete,
 )
@@ -507,6 +508,22 @@ def test_a_version_that_was_torn_keeps_nobody_from_publishing(trees: Trees) -> N
     assert trees.sync("web", "rollback")["baseline"] == {"site": 4}
     synced(trees, "db")
     assert trees.files("db") == {"index": "v1", "other": "v1"}
+
+
+@pytest.mark.parametrize("folder", ["baseline/site", "machines/web/site/snapshots"])
+def test_a_number_that_leaves_none_after_it_is_named(trees: Trees, folder: str) -> None:
+    """What had the next one would never be found: a sync would seem to be done, and be taken back by the next."""
+    trees.put("web", index="v1", other="v1")
+    synced(trees, "web")
+    last = trees.fleet.path / "vault" / "refs" / folder / ("9" * 20 + ".json")
+    last.touch()
+    os.utime(last, (1e9, 1e9))
+    trees.put("web", index="v2")
+    with pytest.raises(StoreCorrupt, match="leaves no number for the next; move it away"):
+        trees.sync("web", "online")
+    last.unlink()
+    synced(trees, "web", "db")
+    assert trees.files("db") == {"index": "v2", "other": "v1"}
 
 
 def test_a_conflict_that_comes_up_while_publishing_is_recorded(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from typing import Any, Dict, List, Optional
 
 DIGITS = 20
+MOST = 1 << 62
+"""No count gets there; and beyond twice as much, what has such a number is refused."""
 MAX_BYTES = 16 << 20
 TORN_GRACE = int(2 * atomic.MAKING_LIMIT) * NS
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -208,8 +210,15 @@ class RefDir:
         return self.create(folder, numbered(number), value)
 
     def next_number(self, folder: str) -> int:
-        """One more than the highest that is taken, by whatever is there."""
+        """One more than the highest that is taken, by whatever is there.
+
+        :raises StoreCorrupt: nobody would find what had that number.
+        """
         taken = self.numbers(folder)
+        if taken and taken[-1] >= MOST:
+            path = os.path.join(self.root, folder, numbered(taken[-1]))
+            why = "%s was put there by hand, and leaves no number for the next; move it away"
+            raise StoreCorrupt(why % path, path=path)
         return taken[-1] + 1 if taken else 1
 
 
