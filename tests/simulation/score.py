@@ -71,6 +71,7 @@ class Score:
         self._mistaken_since: Times = np.full(n, -1)
         self._owed_off = np.zeros(n, dtype=bool)
         self._owed_on = np.zeros(n, dtype=bool)
+        self._owed_on_since: Times = np.full(n, -1)
         self._owed_crash: Times = np.full(n, -1)
 
     # -- what a policy announces -------------------------------------------------------------------------------------
@@ -189,6 +190,7 @@ class Score:
         gone = waiting & (self._owed_crash != world.down_since) & (self._found != self._owed_crash)
         self.missed += int(gone.sum())
         self._owed_crash[waiting & ((self._owed_crash != world.down_since) | ~self._owed_off)] = -1
+        self._owed_on_since = np.where(self._owed_on, self._owed_on_since, at)
         self._owed_on |= beating & off & (world.up_since <= at - (0 if self.exact else self.slack))
 
     def _close(self, owed: np.ndarray, over: np.ndarray, what: str) -> None:
@@ -203,9 +205,10 @@ class Score:
     def finish(self, at: int) -> None:
         """The end: what is owed now was never announced."""
         self.missed += int(((self._owed_crash >= 0) & (self._found != self._owed_crash)).sum())
-        everybody = np.ones(self.world.size, dtype=bool)
-        self._close(self._owed_off, everybody, "offline")
-        self._close(self._owed_on, everybody, "online")
+        self._close(self._owed_off, np.ones(self.world.size, dtype=bool), "offline")
+        # Who came back with its beats just before the end had no check yet that had to see it.
+        due = self._owed_on_since <= at - (0 if self.exact else self.slack)
+        self._close(self._owed_on, due, "online")
         self._end_mistakes(np.flatnonzero(self._mistaken_since >= 0), at)
 
     # -- figures -----------------------------------------------------------------------------------------------------

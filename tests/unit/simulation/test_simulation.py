@@ -11,9 +11,11 @@ from typing import Any, Dict
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.tests.simulation.run import simulate, violations
-from ansible_collections.roosync.heartbeat.tests.simulation.scenarios import MINUTE, SCENARIOS, named
+from ansible_collections.roosync.heartbeat.tests.simulation.run import Run, simulate, violations
+from ansible_collections.roosync.heartbeat.tests.simulation.scenarios import HOUR, MINUTE, NS, SCENARIOS, named
+from ansible_collections.roosync.heartbeat.tests.simulation.score import OFFLINE
 from ansible_collections.roosync.heartbeat.tests.simulation.theory import rate
+from ansible_collections.roosync.heartbeat.tests.simulation.weather import START
 
 SEED = 20261
 QUICK = {
@@ -71,6 +73,21 @@ def test_what_the_engine_must_not_do_is_seen_when_the_plain_policies_do_it() -> 
     assert run("two-nested")["policies"]["host clocks, shared state"]["transitions_doubled"] > 0
     assert run("killed")["policies"]["host clocks, shared state"]["transitions_lost"] > 0
     assert run("rack")["policies"]["host clocks, shared state"]["actions_under_hold"] > 0
+
+
+def test_a_return_just_before_the_end_was_not_due_yet() -> None:
+    """A check may see what is up to a minute old, so the one that must see a return may be after the end."""
+    for waits, lost in ((0, 0), (1, 10)):
+        under_way = Run(replace(named("stale"), machines=10), 0.05, SEED)
+        world, score = under_way.world, under_way.score
+        score.status[:] = OFFLINE
+        world.up_since[:] = START
+        for at in (START + HOUR, START + HOUR + waits * score.slack):
+            world.now = at
+            world.arrival[:] = at - NS
+            score.settle(at, world.arrival.copy())
+        score.finish(world.now)
+        assert score.lost == lost
 
 
 def test_independent_loss_by_hand() -> None:
