@@ -71,7 +71,8 @@ class Score:
         self._mistaken_since: Times = np.full(n, -1)
         self._owed_off = np.zeros(n, dtype=bool)
         self._owed_on = np.zeros(n, dtype=bool)
-        self._owed_on_since: Times = np.full(n, -1)
+        self._back_since: Times = np.full(n, -1)
+        """The check from which on a machine that counts as offline has been beating."""
         self._owed_crash: Times = np.full(n, -1)
 
     # -- what a policy announces -------------------------------------------------------------------------------------
@@ -142,13 +143,14 @@ class Score:
     def act(self, who: Times, at: int) -> None:
         """A policy acts on these machines being offline.
 
-        A hold covers who did well until it began. Whoever owed a beat by then has its own reason to be silent.
+        A hold covers who did well until it began. Whoever owed a beat by then has its own reason to be silent, also if
+        a beat that was on its way arrives in the middle.
         """
         self.actions += int(who.size)
         for hold in self.world.weather.holds:
             if hold.begin <= at < hold.end:
                 wrong = np.intersect1d(who, hold.machines)
-                wrong = wrong[self.world.arrival[wrong] >= hold.begin - INTERVAL]
+                wrong = wrong[self.world.arrivals_at(hold.begin)[wrong] >= hold.begin - INTERVAL]
                 self.held_actions += int(wrong.size)
                 for machine in wrong[:3]:
                     self.note("action under a hold: %s at %.1f s" % (self.world.ids[machine], (at - START) / NS))
@@ -190,8 +192,18 @@ class Score:
         gone = waiting & (self._owed_crash != world.down_since) & (self._found != self._owed_crash)
         self.missed += int(gone.sum())
         self._owed_crash[waiting & ((self._owed_crash != world.down_since) | ~self._owed_off)] = -1
-        self._owed_on_since = np.where(self._owed_on, self._owed_on_since, at)
-        self._owed_on |= beating & off & (world.up_since <= at - (0 if self.exact else self.slack))
+        self._return(at, beating & off, off & (age < WARNING_AFTER) & ~leaving)
+
+    def _return(self, at: int, back: Mask, still: Mask) -> None:
+        """Who is owed a return: a single beat that came late, and may be hidden by a cache for a minute, is none.
+
+        :param back: who beats, and counts as offline.
+        :param still: who may go on doing so.
+        """
+        waits = 0 if self.exact else self.slack
+        back = back | (still & (self._back_since >= 0))
+        self._back_since = np.where(back, np.where(self._back_since >= 0, self._back_since, at), -1)
+        self._owed_on |= back & (self._back_since <= at - waits) & (self.world.up_since <= at - waits)
 
     def _close(self, owed: np.ndarray, over: np.ndarray, what: str) -> None:
         lost = np.flatnonzero(owed & over)
@@ -205,10 +217,9 @@ class Score:
     def finish(self, at: int) -> None:
         """The end: what is owed now was never announced."""
         self.missed += int(((self._owed_crash >= 0) & (self._found != self._owed_crash)).sum())
-        self._close(self._owed_off, np.ones(self.world.size, dtype=bool), "offline")
-        # Who came back with its beats just before the end had no check yet that had to see it.
-        due = self._owed_on_since <= at - (0 if self.exact else self.slack)
-        self._close(self._owed_on, due, "online")
+        everybody = np.ones(self.world.size, dtype=bool)
+        self._close(self._owed_off, everybody, "offline")
+        self._close(self._owed_on, everybody, "online")
         self._end_mistakes(np.flatnonzero(self._mistaken_since >= 0), at)
 
     # -- figures -----------------------------------------------------------------------------------------------------

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Dict
+from typing import Any, Dict, List, Optional
 
+import numpy as np
 import pytest
 
 from ansible_collections.roosync.heartbeat.tests.simulation.run import Run, simulate, violations
 from ansible_collections.roosync.heartbeat.tests.simulation.scenarios import HOUR, MINUTE, NS, SCENARIOS, named
 from ansible_collections.roosync.heartbeat.tests.simulation.score import OFFLINE
 from ansible_collections.roosync.heartbeat.tests.simulation.theory import rate
-from ansible_collections.roosync.heartbeat.tests.simulation.weather import START
+from ansible_collections.roosync.heartbeat.tests.simulation.weather import START, Hold
 
 SEED = 20261
 QUICK = {
@@ -75,19 +76,42 @@ def test_what_the_engine_must_not_do_is_seen_when_the_plain_policies_do_it() -> 
     assert run("rack")["policies"]["host clocks, shared state"]["actions_under_hold"] > 0
 
 
-def test_a_return_just_before_the_end_was_not_due_yet() -> None:
-    """A check may see what is up to a minute old, so the one that must see a return may be after the end."""
-    for waits, lost in ((0, 0), (1, 10)):
-        under_way = Run(replace(named("stale"), machines=10), 0.05, SEED)
-        world, score = under_way.world, under_way.score
-        score.status[:] = OFFLINE
-        world.up_since[:] = START
-        for at in (START + HOUR, START + HOUR + waits * score.slack):
-            world.now = at
-            world.arrival[:] = at - NS
-            score.settle(at, world.arrival.copy())
-        score.finish(world.now)
-        assert score.lost == lost
+@pytest.mark.parametrize(
+    ("beats", "lost"),
+    [
+        ([0], 0),  # at the very end
+        ([0, 60], 0),
+        ([0, 60, 120, 180], 10),
+        ([0, None, None, None], 0),  # a single one that came late
+        ([0, 60, 120, 180, None, None, None, None, None], 10),
+    ],
+)
+def test_a_return_is_owed_when_a_check_had_to_see_it(beats: List[Optional[int]], lost: int) -> None:
+    """What a check sees may be a minute old."""
+    under_way = Run(replace(named("stale"), machines=10), 0.05, SEED)
+    world, score = under_way.world, under_way.score
+    score.status[:] = OFFLINE
+    world.up_since[:] = START
+    for minute, beat in enumerate(beats):
+        world.now = START + HOUR + minute * MINUTE
+        if beat is not None:
+            world.arrival[:] = START + HOUR + beat * NS - NS
+        score.settle(world.now, world.arrival.copy())
+    score.finish(world.now)
+    assert score.lost == lost
+
+
+def test_a_hold_covers_who_did_well_until_it_began() -> None:
+    """One that owed a beat by then is not covered by one that was on its way and comes in the middle."""
+    under_way = Run(replace(named("stale"), machines=10), 0.05, SEED)
+    world, score = under_way.world, under_way.score
+    hold = Hold(START + HOUR, START + 2 * HOUR, np.arange(10))
+    world.weather.holds.append(hold)
+    world.arrival[:] = hold.begin + 10 * NS
+    world._earlier[0][:] = hold.begin - 10 * NS
+    world._earlier[0][7:] = hold.begin - 2 * MINUTE
+    score.act(np.arange(10), hold.begin + MINUTE)
+    assert score.held_actions == 7
 
 
 def test_independent_loss_by_hand() -> None:
