@@ -28,7 +28,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.monitor.
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode, sent_now
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
-from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, wait_until
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, open_files, wait_until
 
 PATIENCE = 30.0
 MACHINES = ("web-01", "web-02", "web-03", "web-04")
@@ -117,17 +117,13 @@ def monitor(tmp_path: Path) -> Monitor:
     return Monitor(tmp_path)
 
 
-def has_open(process: subprocess.Popen[str], path: Path) -> bool:
-    files = Path("/proc/%d/fd" % process.pid).glob("*")
-    return any(os.path.samefile(str(file), str(path)) for file in files if file.exists())
-
-
 def test_a_check_waits_for_the_one_before_it(monitor: Monitor) -> None:
     """Whoever started that, a scheduler or a deployment: both get their result."""
     monitor.run()
     with Lock(str(monitor.folder / "state")):
         process = monitor.start()
-        wait_until(lambda: has_open(process, monitor.folder / "state" / "agent.lock"), "a check that waits")
+        lock = str(monitor.folder / "state" / "agent.lock")
+        wait_until(lambda: lock in open_files(process.pid), "a check that waits")
         assert process.poll() is None
     assert process.communicate(timeout=PATIENCE)[1] == ""
     assert process.returncode == 0

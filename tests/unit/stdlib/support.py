@@ -93,14 +93,23 @@ def tree(root: Path) -> Dict[str, Any]:
 
 def open_descriptors() -> List[str]:
     """What this process has open, as far as it can be named."""
-    return sorted(_target(name) for name in os.listdir("/proc/self/fd") if _target(name))
+    return sorted(_open(os.getpid()).values())
 
 
-def _target(name: str) -> str:
-    try:
-        return os.readlink("/proc/self/fd/" + name)
-    except FileNotFoundError:  # the descriptor of the listing itself
-        return ""
+def open_files(pid: int) -> List[str]:
+    """What a process has open beyond its standard streams; it may open and close more in the meantime."""
+    return [target for number, target in _open(pid).items() if number > 2]
+
+
+def _open(pid: int) -> Dict[int, str]:
+    folder = "/proc/%d/fd/" % pid
+    found = {}
+    for name in os.listdir(folder):
+        try:
+            found[int(name)] = os.readlink(folder + name)
+        except FileNotFoundError:  # closed since, as the descriptor of this listing itself is
+            pass
+    return found
 
 
 def wait_until(condition: Callable[[], Any], what: str, bound: float = 15.0) -> Any:

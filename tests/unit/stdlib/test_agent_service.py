@@ -6,18 +6,16 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
 
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.clock import parse_iso
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.agents import FAST, QUICK, Agent, beaten, refused
-from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, Fleet, wait_until
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, Fleet, open_files, wait_until
 
 # Holds the lock as a beat does whose store does not answer, and would end without a goodbye.
 STUCK = """
@@ -194,19 +192,6 @@ def test_it_keeps_no_descriptors_from_beat_to_beat(agent: Agent, fleet: Fleet, t
     # A beat in progress has a few open; between two there is the lock.
     lock = [str(agent.state_dir / "agent.lock")]
     wait_until(lambda: open_files(process.pid) == lock, "the descriptors to be closed")
-
-
-def open_files(pid: int) -> List[str]:
-    """What a process has open beyond its standard streams."""
-    folder = "/proc/%d/fd/" % pid
-    found = []
-    for name in os.listdir(folder):
-        if int(name) > 2:
-            try:
-                found.append(os.readlink(folder + name))
-            except FileNotFoundError:
-                pass
-    return found
 
 
 def _missed(agent: Agent) -> int:
