@@ -74,7 +74,8 @@ options:
     default: false
   sync_from_baseline:
     description:
-      - Bring the machine's trees up to date. If V(false), only the baseline takes what the machine has changed.
+      - Bring the machine's trees up to date. If V(false), only the baseline takes what the machine has changed, and
+        what its return asks for stays pending.
     type: bool
     default: true
   conflict_policy:

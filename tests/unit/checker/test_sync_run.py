@@ -381,6 +381,30 @@ def test_sync_from_baseline_off_leaves_the_machine_alone(trees: Trees) -> None:
     assert trees.files("db") == trees.files("web") == {"index": "v1", "table": "rows"}
 
 
+@pytest.mark.parametrize("by_event", [True, False], ids=["event", "pending"])
+def test_a_return_stays_pending_until_the_machine_is_up_to_date(trees: Trees, by_event: bool) -> None:
+    trees.put("web", index="v1")
+    synced(trees, "web")
+    trees.lose("db")
+    trees.pending()
+    trees.back("db")
+    before = trees.open_entries()
+    (event_id,) = trees.fleet.ledger().state.syncs
+    trees.put("db", table="rows")
+    for _turn in range(2):
+        if by_event:
+            trees.sync("db", "online", sync_from_baseline=False)
+        else:
+            assert [one["event_id"] for one in trees.pending("db", sync_from_baseline=False)["syncs"]] == [event_id]
+        assert trees.open_entries() == before
+        assert trees.files("db") == {"table": "rows"}
+    reason = trees.fleet.ledger().state.syncs[event_id].reason
+    assert reason == "the baseline has what db has changed, but it is not up to date"
+    trees.pending("db")
+    assert trees.open_entries() == []
+    assert trees.files("db") == {"index": "v1", "table": "rows"}
+
+
 def test_an_unmounted_tree_is_not_published_as_a_deletion(trees: Trees) -> None:
     trees.put("web", **{"f%d" % n: str(n) for n in range(5)})
     synced(trees, "web", "db")

@@ -22,7 +22,7 @@ from ..errors import (
 from ..identity import normalise_machine_id
 from ..look import view
 from ..observe import load_fleet
-from ..state import OFFLINE, ONLINE, UNKNOWN, WARNING
+from ..state import OFFLINE, ONLINE, PENDING, UNKNOWN, WARNING
 from ..stores.base import Store
 from . import capturing, decisions, doing, entries, restoring, rolling
 from .claim import Claim
@@ -59,8 +59,12 @@ def run(store: Store, request: Request, site: Optional[Site], open_store: Callab
 
 
 def work(store: Store, fleet: Fleet, request: Request, site: Optional[Site], claim: Claim) -> Dict[str, Any]:
-    """Do it for a machine that is claimed."""
-    return _done(Session(store, fleet, request, claim.entry.event_id, claim), site)
+    """Do it for a machine that is claimed. What a return asks for stays pending if the machine is left as it is."""
+    entry = claim.entry
+    done = _done(Session(store, fleet, request, entry.event_id, claim), site)
+    if entry.event == ONLINE and not request.sync_from_baseline and not entry.event_id.startswith(entries.ASKED):
+        claim.close(PENDING, "the baseline has what %s has changed, but it is not up to date" % entry.machine_id)
+    return done
 
 
 def preview(store: Store, fleet: Fleet, request: Request, site: Optional[Site]) -> Dict[str, Any]:
