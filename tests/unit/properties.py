@@ -10,6 +10,7 @@ examples are for ``make proofs``, which sets ROOSYNC_TEST_EXAMPLES to how many e
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -23,9 +24,25 @@ def load_profile() -> None:
     wanted = os.environ.get("ROOSYNC_TEST_EXAMPLES")
     hypothesis.settings.register_profile(
         "roosync",
-        deadline=None,  # one slow moment of a busy machine is no failure of a property
+        # One slow moment of a busy machine is no failure of a property.
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
         derandomize=wanted is None,
         print_blob=True,
         max_examples=int(wanted or 100),
     )
     hypothesis.settings.load_profile("roosync")
+    if wanted is None:
+        _draw_nothing_from_the_code()
+
+
+def _draw_nothing_from_the_code() -> None:
+    """Newer versions of hypothesis also try the constants of the code, which are those of what is imported by then.
+
+    What that is depends on the tests that the same process has run before, and so would the examples.
+    """
+    providers = sys.modules.get("hypothesis.internal.conjecture.providers")
+    known = {} if providers is None else vars(providers)
+    if "_get_local_constants" in known:  # from Python 3.9 on
+        nothing = known["Constants"]()
+        known["_get_local_constants"] = lambda: nothing

@@ -85,7 +85,7 @@ def sha256(data: bytes) -> str:
 
 
 @given(st.lists(st.binary(max_size=2000), max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_goes_in_comes_out(folder: int, tmp_path: Path, contents: List[bytes]) -> None:
     with PackWriter(folder, str(tmp_path), name="pack") as writer:
         digests = [writer.add_bytes(content) for content in contents]

@@ -69,7 +69,7 @@ def test_what_a_scan_says_of_each_kind(root: Path) -> None:
 
 
 @given(st.lists(NAMES, max_size=5, unique=True))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 def test_names_may_be_any_bytes(tmp_path_factory: pytest.TempPathFactory, names: List[bytes]) -> None:
     root = tmp_path_factory.mktemp("names")
     for name in names:

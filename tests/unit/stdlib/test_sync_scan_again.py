@@ -84,7 +84,7 @@ STEP = st.lists(st.tuples(st.sampled_from(EDITS), st.sampled_from(PATHS), st.int
 
 
 @given(st.lists(STEP, min_size=1, max_size=5))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_is_remembered_makes_no_difference(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: Any
 ) -> None:

@@ -220,7 +220,7 @@ def test_what_is_no_pack_disturbs_nothing(vault: Vault, make: Any) -> None:
 
 
 @given(st.dictionaries(st.binary(max_size=50), st.booleans(), min_size=1, max_size=8))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 def test_a_bundle_carries_just_what_is_asked_for(
     tmp_path_factory: pytest.TempPathFactory, chosen: Dict[bytes, bool]
 ) -> None:
