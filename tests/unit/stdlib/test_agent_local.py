@@ -196,16 +196,22 @@ def test_time_in_which_this_host_could_not_reach_the_store_proves_nothing_about_
     assert fleet.beat("web1").fingerprint == "another host"
 
 
+@pytest.mark.parametrize("same_tick", [False, True])
 def test_nothing_is_prepared_from_the_record_of_another_host(
-    agent: Agent, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    agent: Agent, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, same_tick: bool
 ) -> None:
-    """It was written in the moment after ours; the next quick beat would have replaced it without a word."""
+    """It was written in the moment after ours; the next quick beat would have replaced it without a word.
+
+    The clock of file times moves in steps, so that of the two records both may be of one time.
+    """
     local.prepare_state_dir(str(agent.state_dir))
     ours, real = beater.Beater(load(str(agent.conf))), beater.place
 
     def overtaken(store: Any, *args: Any, **kwargs: Any) -> Any:
         placed = real(store, *args, **kwargs)
         store.write_beat("web1", encode(Beat("web1", 9, "", fingerprint="another host")))
+        if same_tick:
+            os.utime(str(fleet.record("web1")), ns=(placed.received_at, placed.received_at))
         return placed
 
     monkeypatch.setattr(beater, "place", overtaken)
@@ -272,7 +278,7 @@ def test_a_wrong_clock_shows_in_quick_beats_and_decides_nothing(
     assert abs(received_at - real()) < 60 * SECOND
     skew = skew_ms(fleet.beat("web1"), received_at)
     assert skew is not None
-    assert abs(skew - ahead * 1_000) < 5_000
+    assert abs(skew - ahead * 1_000) < 60_000
 
 
 def test_the_lock_names_its_holder_whatever_was_in_the_file(tmp_path: Path) -> None:
