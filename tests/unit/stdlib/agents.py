@@ -72,6 +72,7 @@ class Agent:
         )
         self._running.append(process)
         wait_until(lambda: self._stamp() != before or process.poll() is not None, "the first beat")
+        assert process.poll() is None, "the agent has ended: " + self.ended(process)
         return process
 
     def _stamp(self) -> Any:
@@ -88,7 +89,7 @@ class Agent:
 
     def ended(self, process: subprocess.Popen[str]) -> str:
         """Wait for a process that was told to end, and for what it said."""
-        said: str = process.communicate(timeout=20)[1]
+        said: str = process.communicate(timeout=60)[1]
         self._running.remove(process)
         return said
 
@@ -107,7 +108,7 @@ class Agent:
 
 def _run(command: List[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False, **kwargs)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False, **kwargs)
 
 
 def beaten(done: subprocess.CompletedProcess[str]) -> None:

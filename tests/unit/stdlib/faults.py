@@ -45,7 +45,7 @@ def python(body: str, *arguments: str, wrapper: Any = ()) -> Any:
     done = subprocess.run(
         [*wrapper, sys.executable, "-I", "-B", "-W", "error", "-c", PRELUDE + body, *arguments],
         capture_output=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()

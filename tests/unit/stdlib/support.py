@@ -112,8 +112,11 @@ def _open(pid: int) -> Dict[int, str]:
     return found
 
 
-def wait_until(condition: Callable[[], Any], what: str, bound: float = 15.0) -> Any:
-    """Wait until a condition holds; its value. Not holding within the bound is a failure that says what was awaited."""
+def wait_until(condition: Callable[[], Any], what: str, bound: float = 60.0) -> Any:
+    """Wait until a condition holds; its value. Not holding within the bound is a failure that says what was awaited.
+
+    The bound is far beyond what even a busy machine needs: it is used up by failures alone.
+    """
     deadline = time.monotonic() + bound
     while True:
         value = condition()

@@ -51,7 +51,7 @@ class Trees:
         """The tree as its newest snapshot has it; all of its contents are in the vault."""
         with Vault(str(self.fleet.location / "vault")) as vault:
             found = vault.manifest(self.snapshots(tree)[-1].manifest)
-            assert vault.missing(entry.content for entry in found.entries.values() if entry.kind == "file") == set()
+            assert vault.missing(entry.content for entry in found.entries.values() if entry.kind == "f") == set()
             return found
 
     def kept(self) -> List[str]:
@@ -68,6 +68,7 @@ class Trees:
 @pytest.fixture
 def trees(tmp_path: Path, fleet: Fleet, agent: Agent) -> Iterator[Trees]:
     yield Trees(tmp_path, fleet, agent)
+    agent.close()  # and a capture of its that is still at work comes to its end: both write what is looked for here
     for path in (fleet.root / "default").rglob(".tmp-*"):
         path.unlink()  # of captures that a test has killed: upkeep takes them away
 
@@ -95,7 +96,7 @@ def test_a_host_captures_with_the_files_for_that(trees: Trees, tmp_path: Path, c
 
 
 def _run(command: List[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 RESTRICTED = """
@@ -249,7 +250,7 @@ def test_what_this_user_may_not_read_is_unknown(trees: Trees, shared: Fleet, tmp
     nobody = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"]
     command = [*nobody, "/usr/bin/python3", "-I", "-S", "-B", str(copy / "agent/quick.py"), str(agent.conf)]
     for extra in ([], ["capture"]):
-        done = subprocess.run([*command, *extra], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, *extra], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
     unknown = "2 unknown (closed: unreadable (EACCES); secret: unreadable (EACCES))"
     assert done.stderr == "captured site: 1 entries, 4 bytes new to the vault, %s\n" % unknown
@@ -299,12 +300,14 @@ with Lock(sys.argv[2], CAPTURE_LOCK, "%s"):
     time.sleep(60)
 """
 
+# The time is up when the work has begun, and on no machine sooner.
 SLOW = """
-import time
+import signal, time
 from _engine.agent import capture, config
-capture.LIMIT, capture.GRACE = 0.2, 0.2
-real = capture.capture
-capture.capture = lambda *args: %s
+def slow(*args):
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    %s
+capture.capture = slow
 print(json.dumps(outcome(capture.run, config.load(sys.argv[1]))))
 """
 
@@ -312,8 +315,8 @@ print(json.dumps(outcome(capture.run, config.load(sys.argv[1]))))
 STUBBORN = """
 import subprocess, time
 prelude = "import json, sys; sys.path.insert(0, %r)\\ndef outcome(work, *args): work(*args)\\n" % sys.path[0]
-stuck = "def stuck():\\n  try:\\n    time.sleep(60)\\n  except Exception:\\n    pass\\n"
-body = sys.argv[2].replace("real =", stuck + "real =")
+stuck = "def stuck():\\n  try:\\n    time.sleep(60)\\n  except Exception:\\n    pass\\ncapture.GRACE = 0.2\\n"
+body = sys.argv[2].replace("def slow", stuck + "def slow")
 print(subprocess.run([sys.argv[1], "-c", prelude + body, sys.argv[3]]).returncode)
 """
 
@@ -322,7 +325,7 @@ def test_it_does_not_last_for_ever(trees: Trees) -> None:
     """Injected: no disk that hangs can be had here."""
     found = python(SLOW % "time.sleep(60)", str(trees.agent.conf))
     assert found["error_code"] == "SYNC_ONLINE_FAILED"
-    assert "took longer than 0.2 s" in found["msg"]
+    assert "took longer than 21600 s" in found["msg"]
     stuck = python(STUBBORN, sys.executable, SLOW % "[stuck() for _turn in range(1000)]", str(trees.agent.conf))
     assert stuck == -signal.SIGALRM
     assert trees.snapshots() == []
@@ -349,6 +352,7 @@ def test_the_running_agent_captures_after_every_so_many_beats(trees: Trees) -> N
     for number in (1, 2, 3):
         (trees.site / "counter").write_text(str(number))
         wait_until(lambda number=number: _has(trees, str(number)), "a snapshot with the change")
+    wait_until(lambda: _holder(trees) is None, "the end of the last capture, which says so then")
     taken = len(trees.snapshots())
     list(sequences(trees, 12))
     assert len(trees.snapshots()) == taken
@@ -383,23 +387,20 @@ def _has(trees: Trees, content: str) -> bool:
 
 
 def test_beats_do_not_wait_for_a_capture(trees: Trees) -> None:
-    """There is always something to capture, of a tree that takes longer to read than a beat does."""
+    """There is always something to capture, and each capture is held up for longer than a beat takes."""
     for number in range(MANY):
         (trees.site / ("large%d" % number)).write_bytes(os.urandom(64 << 10))
     trees.agent.configure(capture_every="1")
     trees.agent.start()
-    wait_until(trees.snapshots, "the first capture")
-    gaps = []
-    before: Optional[int] = None
-    for _beat in sequences(trees, 30):
-        (trees.site / "large0").write_bytes(os.urandom(64 << 10))
-        now = trees.fleet.record("web1").stat().st_mtime_ns
-        if before is not None:
-            gaps.append((now - before) / 1e9)
-        before = now
-    assert len(trees.snapshots()) > 3
-    # On a machine that does much else a beat may be late; if beats waited for captures, all of them would be.
-    assert sorted(gaps)[len(gaps) // 2] < 2 * FAST["heartbeat_interval"]
+    while len(trees.snapshots()) < 4:
+        taken = len(trees.snapshots())
+        pid = wait_until(lambda: _stopped(trees), "a capture at work")
+        try:
+            list(sequences(trees, 3))
+            assert _holder(trees) == pid
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_until(lambda taken=taken: len(trees.snapshots()) > taken, "a snapshot")
 
 
 def test_a_capture_ends_with_its_agent(trees: Trees) -> None:
@@ -418,7 +419,7 @@ def test_a_capture_ends_with_its_agent(trees: Trees) -> None:
 
 
 def _stopped(trees: Trees) -> Optional[int]:
-    """A capture that was met at work, and stopped there."""
+    """A capture that was met at work, and stands still there."""
     (trees.site / "large0").write_bytes(os.urandom(64 << 10))
     pid = _holder(trees)
     if pid is None:
@@ -427,14 +428,22 @@ def _stopped(trees: Trees) -> Optional[int]:
         os.kill(pid, signal.SIGSTOP)
     except ProcessLookupError:
         return None
-    return _holder(trees)
+    # It may have been at its very end, and it takes a moment until it stands still.
+    wait_until(lambda: _holder(trees) != pid or _state(pid) == "T", "the capture to stand still")
+    return pid if _holder(trees) == pid else None
 
 
 def _holder(trees: Trees) -> Optional[int]:
     """The process that captures, or did last, if it is alive."""
     try:
         pid = int((trees.agent.state_dir / "capture.lock").read_text())
-        state = Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0]
     except (OSError, ValueError):
         return None
-    return None if state in "ZX" else pid
+    return None if _state(pid) in "ZX" else pid
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"

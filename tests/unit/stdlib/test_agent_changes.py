@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any, Callable
 
@@ -16,6 +17,7 @@ import pytest
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import identity
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.agent import quick
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.reading import TICK_NS
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.agents import FAST, Agent, beaten, refused
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import Fleet, tree
 
@@ -85,6 +87,7 @@ def test_a_change_is_looked_at_carefully(agent: Agent, fleet: Fleet, name: str) 
     kept = agent.state_dir / "kept"  # a second name, so that no other file can get its inode
     os.link(str(agent.prepared), str(kept))
     inode = kept.stat().st_ino
+    time.sleep(TICK_NS / 1e9)  # within one tick of the clock of file times the beat and the change are of one time
     CHANGES[name](agent)
 
     beaten(agent.quick())

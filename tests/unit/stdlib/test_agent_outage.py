@@ -42,7 +42,8 @@ def test_nothing_is_written_into_the_directory_beneath_a_share_that_went_away(
     fleet.root.rename(tmp_path / "away")
     (fleet.root / "default/heartbeats").mkdir(parents=True)
     beneath = tree(fleet.root)
-    wait_until(lambda: spooled(agent)["count"] >= 3, "three missed beats")
+    # A beat that is late may be followed by one at once, and that by one which is in time again.
+    wait_until(lambda: spooled(agent)["count"] >= 5, "five missed beats")
     assert tree(fleet.root) == beneath
     for path in (fleet.root / "default/heartbeats", fleet.root / "default", fleet.root):
         path.rmdir()
@@ -50,16 +51,14 @@ def test_nothing_is_written_into_the_directory_beneath_a_share_that_went_away(
 
     wait_until(lambda: fleet.beat("web1").missed, "a beat after the outage")
     missed, beat = reported(fleet), fleet.beat("web1")
-    assert missed.count >= 3
+    assert missed.count >= 5
     assert missed.why == "STORE_UNAVAILABLE"
     assert missed.began_ms > missed.ended_ms
     assert missed.began_ms >= 2 * FAST["heartbeat_interval"] * 1_000
     assert beat.sequence > sequence
 
-    agent.wait_for_beat()
-    later = reported(fleet)
-    assert later.count == missed.count, "an outage is told again, not counted on"
-    assert later.ended_ms > missed.ended_ms
+    wait_until(lambda: reported(fleet).ended_ms > missed.ended_ms, "another beat, for which the outage is longer ago")
+    assert reported(fleet).count == missed.count, "an outage is told again, not counted on"
     process.terminate()
     said = agent.ended(process).splitlines()
     assert len(said) == 2, "trouble is said when it begins and when it is over, not at every beat"

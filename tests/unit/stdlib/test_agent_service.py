@@ -60,14 +60,15 @@ def test_a_killed_agent_leaves_no_lock_behind(agent: Agent, fleet: Fleet) -> Non
 
 def test_it_beats_every_interval_and_follows_new_settings(agent: Agent, fleet: Fleet) -> None:
     agent.start()
-    first = fleet.beat("web1").sequence
-    wait_until(lambda: fleet.beat("web1").sequence >= first + 5, "five more beats")
+    before = fleet.beat("web1").sequence
+    wait_until(lambda: fleet.beat("web1").sequence >= before + 5, "five more beats")
     fleet.configure(dict(FAST, overrides={"web*": {"heartbeat_interval": 0.6}}))
     agent.wait_for_beat()
     agent.wait_for_beat()  # the first may have been due already
-    before = parse_iso(fleet.beat("web1").sent_at)
-    agent.wait_for_beat()
-    assert parse_iso(fleet.beat("web1").sent_at) - before > 500_000_000
+    # After one that was late there may be one at once, and one in time again: the third is an interval later for sure.
+    first = fleet.beat("web1")
+    wait_until(lambda: fleet.beat("web1").sequence >= first.sequence + 3, "three more beats")
+    assert parse_iso(fleet.beat("web1").sent_at) - parse_iso(first.sent_at) > 500_000_000
 
 
 def test_a_sleeping_agent_hears_of_a_shorter_interval(agent: Agent, fleet: Fleet) -> None:
@@ -75,7 +76,7 @@ def test_a_sleeping_agent_hears_of_a_shorter_interval(agent: Agent, fleet: Fleet
     agent.start()
     first = fleet.beat("web1").sequence
     fleet.configure(FAST)
-    wait_until(lambda: fleet.beat("web1").sequence >= first + 5, "five more beats", bound=30)
+    wait_until(lambda: fleet.beat("web1").sequence >= first + 5, "five more beats")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -168,7 +169,7 @@ def test_of_many_beats_at_once_each_is_whole_and_none_is_lost_silently(agent: Ag
     ]
     beats = 0
     for process in started:
-        said = process.communicate(timeout=60)[1]
+        said = process.communicate(timeout=120)[1]
         if process.returncode == 0:
             assert said == ""
             beats += 1
@@ -180,8 +181,7 @@ def test_of_many_beats_at_once_each_is_whole_and_none_is_lost_silently(agent: Ag
 
 def test_it_keeps_no_descriptors_from_beat_to_beat(agent: Agent, fleet: Fleet, tmp_path: Path) -> None:
     process = agent.start()
-    fleet.record("web1").unlink()
-    fleet.record("web1").mkdir()
+    wait_until(lambda: _in_its_place(fleet.record("web1")), "a folder in the record's place")
     wait_until(lambda: _missed(agent) >= 3, "three failed beats")
     fleet.record("web1").rmdir()
     fleet.root.rename(tmp_path / "away")
@@ -192,6 +192,16 @@ def test_it_keeps_no_descriptors_from_beat_to_beat(agent: Agent, fleet: Fleet, t
     # A beat in progress has a few open; between two there is the lock.
     lock = [str(agent.state_dir / "agent.lock")]
     wait_until(lambda: open_files(process.pid) == lock, "the descriptors to be closed")
+
+
+def _in_its_place(record: Path) -> bool:
+    """Put a folder into the place of a record, unless a beat comes in between."""
+    record.unlink()
+    try:
+        record.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def _missed(agent: Agent) -> int:

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional
 
@@ -244,27 +245,36 @@ from _engine.stores import atomic
 fd = os.open(sys.argv[2], os.O_RDONLY | os.O_DIRECTORY)
 atomic.replace(fd, "x", b"0" * 5000)
 print("ready", flush=True)
-for number in range(2000):
+number = 0
+while number < 2000 or not os.path.exists(sys.argv[3]):
+    number += 1
     atomic.replace(fd, "x", b"%d" % (number % 10) * (5000 + number % 7), durable=False)
 """
 
 
-def test_no_reader_ever_sees_a_part(folder: int, tmp_path: Path) -> None:
-    """One process replaces a file 2,000 times while another reads it as fast as it can."""
+def test_no_reader_ever_sees_a_part(folder: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One process replaces a file 2,000 times, and until another one has read it often, as fast as it can."""
+    enough = tmp_path_factory.mktemp("reader") / "enough"
     with subprocess.Popen(
-        [sys.executable, "-I", "-c", WRITER, str(ENGINE.parent), str(tmp_path)], stdout=subprocess.PIPE
+        [sys.executable, "-I", "-c", WRITER, str(ENGINE.parent), str(tmp_path), str(enough)], stdout=subprocess.PIPE
     ) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
-        reads, seen = 0, set()
-        while writer.poll() is None:
-            found = atomic.read(folder, "x", LIMIT)
-            assert found is not None
-            data = found[0]
-            assert len(data) == found[1].st_size >= 5_000
-            assert data == data[:1] * len(data)
-            seen.add(data[:1])
-            reads += 1
+        reads, seen, deadline = 0, set(), time.monotonic() + 60
+        try:
+            while writer.poll() is None:
+                found = atomic.read(folder, "x", LIMIT)
+                assert found is not None
+                data = found[0]
+                assert len(data) == found[1].st_size >= 5_000
+                assert data == data[:1] * len(data)
+                seen.add(data[:1])
+                reads += 1
+                if reads > 200 and len(seen) > 5:
+                    enough.touch()
+                assert time.monotonic() < deadline, (reads, seen)
+        finally:
+            enough.touch()
     assert writer.returncode == 0
     assert reads > 200
     assert len(seen) > 5

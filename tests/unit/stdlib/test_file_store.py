@@ -202,7 +202,7 @@ def test_a_beat_is_received_at_the_time_of_its_file(fleet: Fleet) -> None:
     found = store.read_beat("web1")
     assert (found.data, found.received_at) == (WEB1, again)
     assert store.scan().received["web1"] == again
-    assert abs(store.now() - time.time_ns()) < 5e9
+    assert abs(store.now() - time.time_ns()) < 60e9
 
 
 @pytest.mark.parametrize(("make", "errno_name", "what"), IN_ITS_PLACE)

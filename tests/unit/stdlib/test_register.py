@@ -42,7 +42,7 @@ def test_a_machine_is_new_once(fleet: Fleet) -> None:
     assert (first["is_new_machine"], first["sequence"], first["status"]) == (True, 1, "online")
     assert earliest // 1_000 <= parse_iso(first["received_at"]) // 1_000 <= store.now() // 1_000
     assert first["latency_ms"] > 0
-    assert abs(first["clock_skew_ms"]) < 5_000
+    assert abs(first["clock_skew_ms"]) < 60_000
     assert first["warnings"] == []
     assert fleet.beat("web1").metadata == {"role": "web"}
 
@@ -179,9 +179,9 @@ def test_a_wrong_clock_is_reported_and_decides_nothing(
     monkeypatch.setattr(time, "time_ns", lambda: real() + ahead * 1_000_000_000)
     answer = register(store, "web1")
     monkeypatch.undo()
-    assert abs(answer["clock_skew_ms"] - ahead * 1_000) < 5_000
+    assert abs(answer["clock_skew_ms"] - ahead * 1_000) < 60_000
     received_at = store.read_beat("web1").received_at
     assert earliest <= received_at <= store.now()
     assert parse_iso(answer["received_at"]) == received_at // 1_000 * 1_000
-    assert abs(parse_iso(fleet.beat("web1").sent_at) - received_at - ahead * 1_000_000_000) < 5_000_000_000
+    assert abs(parse_iso(fleet.beat("web1").sent_at) - received_at - ahead * 1_000_000_000) < 60_000_000_000
     assert register(store, "web1")["sequence"] == 2

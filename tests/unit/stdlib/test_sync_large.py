@@ -67,7 +67,7 @@ print(json.dumps({
         str(tmp_path),
     )
     assert found["size"] == [2 << 30, 2 << 30]
-    assert found["blocks"][1] <= found["blocks"][0] < 1000
+    assert max(found["blocks"]) < 1000  # where they lie is for the file system to say, and may take some more
     assert found["vault"] < 100_000
     assert found["pieces"] == [True, True, True]
     assert found["kilobytes"] < 64 << 10

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -39,21 +41,19 @@ def look(root, **options):
 
 
 @pytest.fixture
-def open_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A tree that other users can reach."""
-    base = tmp_path_factory.mktemp("open")
-    above = [base, *base.parents]
-    modes = {str(path): stat.S_IMODE(path.stat().st_mode) for path in above if not path.stat().st_mode & stat.S_IXOTH}
-    for path, mode in modes.items():
-        os.chmod(path, mode | stat.S_IXOTH)
+def open_root() -> Iterator[Path]:
+    """A tree that other users can reach, which pytest's own directory is not; nor may it be, for others share that."""
+    base = Path(tempfile.mkdtemp(prefix="heartbeat-"))
+    base.chmod(0o755)
     made = base / "tree"
     made.mkdir(mode=0o755)
-    yield made
-    made.chmod(0o755)
-    for inside in made.iterdir():
-        inside.chmod(0o755)
-    for outside, mode in modes.items():
-        os.chmod(outside, mode)
+    try:
+        yield made
+    finally:
+        made.chmod(0o755)
+        for inside in made.iterdir():
+            inside.chmod(0o755)
+        shutil.rmtree(str(base))
 
 
 def test_what_cannot_be_read_is_unknown_and_not_gone(open_root: Path) -> None:
