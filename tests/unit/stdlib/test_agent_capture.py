@@ -332,6 +332,13 @@ def test_it_does_not_last_for_ever(trees: Trees) -> None:
     assert len(trees.capture()) == 1
 
 
+def test_when_the_time_is_up_no_other_tree_is_begun(trees: Trees) -> None:
+    """The time is that of all of them; whoever went on would be killed, and nobody told why."""
+    trees.declare({name: {"path": str(trees.site)} for name in ("a", "b")})
+    found = python(SLOW % "time.sleep(60)", str(trees.agent.conf))
+    assert "took longer than 21600 s" in found["msg"]
+
+
 def sequences(trees: Trees, count: int) -> Iterator[int]:
     """The running agent's beats as they come."""
     last = 0

@@ -76,7 +76,7 @@ def run(config: Config) -> None:
                     found = _capture(store, vault, refs, config, spec)
                     if found:
                         say(found)
-                except (StoreUnavailable, DiskSpaceLow):
+                except (StoreUnavailable, DiskSpaceLow, _TimeIsUp):
                     raise
                 except HeartbeatError as exc:
                     trouble.append(exc)
@@ -191,6 +191,10 @@ def _summary(done: Capture) -> str:
     return "%s, %d unknown (%s%s)" % (text, len(unknown), "; ".join(first), "; ..." if len(unknown) > SHOWN else "")
 
 
+class _TimeIsUp(SyncOnlineFailed):
+    """Of all trees, not of the one that was at work."""
+
+
 class _Bound:
     """An end to the process's work by a signal, first as an error, and if that cannot end it, for good."""
 
@@ -205,7 +209,7 @@ class _Bound:
     def _up(self, _number: int, _frame: Any) -> None:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, GRACE)
-        raise SyncOnlineFailed(
+        raise _TimeIsUp(
             "the capture took longer than %g s and was ended; exclude from the trees what need not be kept, or "
             "see why the disk or the store is so slow" % self._seconds
         )
