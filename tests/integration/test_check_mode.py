@@ -14,6 +14,8 @@ from ansible_collections.roosync.heartbeat.tests.integration.runner import Ansib
 # What says when a look was taken or how long it took differs from run to run.
 OF_THE_RUN = ("diff", "checked_at", "invocation")
 OF_THE_LOOK = ("detected_at", "opened_at")
+# Long, so that nothing but what is meant is late or lost, however slowly the tasks come.
+SLOW = {"heartbeat_interval": 300, "warning_after": 900, "offline_after": 7200}
 
 
 def outcome(result: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def outcome(result: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_check_in_check_mode_is_a_check(ansible: Ansible, tmp_path: Path) -> None:
     """In a fleet that was never checked before, so that nothing is there that a check would leave behind."""
-    prepare(tmp_path, {"beats": {"web-01": 1, "web-02": 100, "web-03": 1}, "expect": ["web-04"]})
+    prepare(tmp_path, {"settings": SLOW, "beats": {"web-01": 1, "web-02": 1000, "web-03": 1}, "expect": ["web-04"]})
     before = snapshot(tmp_path)
     predicted = ansible.call("heartbeat_check", "--check", store=str(tmp_path))
     assert snapshot(tmp_path) == before
@@ -43,7 +45,7 @@ def test_a_check_in_check_mode_is_a_check(ansible: Ansible, tmp_path: Path) -> N
 
 
 def test_a_look_leaves_nothing_behind(ansible: Ansible, tmp_path: Path) -> None:
-    prepare(tmp_path, {"beats": {"web-01": 1, "web-02": 100}})
+    prepare(tmp_path, {"settings": SLOW, "beats": {"web-01": 1, "web-02": 1000}})
     before = snapshot(tmp_path)
     run = ansible.call("heartbeat_info", store=str(tmp_path), include_heartbeats=True, events_since=0)
     assert run.rc == 0, run.output

@@ -22,7 +22,9 @@ from ansible_collections.roosync.heartbeat.tests.integration.fleets import prepa
 from ansible_collections.roosync.heartbeat.tests.integration.runner import CHECKOUT, Ansible, Run
 
 MACHINES = ("web-01", "web-02", "web-03")
-START = {"settings": {"sync_paths": {"site": {"path": "/www"}}}, "history": [dict.fromkeys(MACHINES, 1)]}
+# Nobody beats any more, and all of them are to be there until the last playbook has ended.
+SLOW = {"heartbeat_interval": 300, "warning_after": 900, "offline_after": 1200}
+START = {"settings": {**SLOW, "sync_paths": {"site": {"path": "/www"}}}, "history": [dict.fromkeys(MACHINES, 1)]}
 
 
 class Hosts:
