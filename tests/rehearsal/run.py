@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 MACHINES = ["app-01", "app-02", "db-01", "web-01", "web-02"]
 LOST = "web-02"
-AGENT_PATIENCE = 10.0
+AGENT_PATIENCE = 60.0
 
 
 class Failed(Exception):
@@ -158,7 +158,7 @@ def tell(transition: dict[str, Any]) -> None:
 def rehearse(stage: Rehearsal) -> None:
     """The story, from the first beat to the return."""
     stage.play("0_fleet")
-    say("1. A store is started, and five agents begin to beat every second (warning after 3 s, offline after 8 s).")
+    say("1. A store is started, and five agents begin to beat every second (warning after 5 s, offline after 20 s).")
     for machine in MACHINES:
         stage.start(machine)
     online = stage.play("1_online")["checks"]
