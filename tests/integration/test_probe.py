@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,13 @@ def device(greeting: bytes) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            try:
-                while True:
-                    with server.accept()[0] as connected:
-                        connected.sendall(greeting)
-            except OSError:
-                pass  # closed
+            while True:
+                try:
+                    connected = server.accept()[0]
+                except OSError:
+                    return  # closed
+                with connected, suppress(OSError):  # whoever asks may be gone before there is an answer
+                    connected.sendall(greeting)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
@@ -68,7 +69,7 @@ def test_who_answers_over_connections_by_which_ansible_asks_the_device_nothing(
             variables={
                 "heartbeat_hosts": "devices",
                 "heartbeat_store": str(tmp_path / "store"),
-                "heartbeat_probe_timeout": 3,
+                "heartbeat_probe_timeout": 10,  # the dead are asked again for as long
             },
         )
     assert run.rc == 0, run.output
