@@ -21,6 +21,8 @@ from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import wait
 
 ROLE = PLAYBOOKS / "roles" / "agent.yml"
 PUT = ["Put the agent on the host"]
+HOLE = 1 << 36
+"""A file without a single block on the disk, at which a capture is at work for as long as a test may need."""
 
 
 class Home:
@@ -120,7 +122,7 @@ def test_a_goodbye_that_a_running_agent_could_not_say_is_told(home: Home) -> Non
     """The agent runs by itself, and its store has gone."""
     home.changes()
     agent = home.start("run")
-    wait_until((home.store / "default" / "heartbeats" / "web-01.json").exists, "the first beat")
+    wait_until((home.store / "default" / "heartbeats" / "web-01.json").exists, "the first beat", 60)
     home.store.rename(home.store.with_name("away"))
     run = home.play(heartbeat_agent_state="stopped")
     assert run.rc == 0, run.output
@@ -164,15 +166,16 @@ def test_captures_from_nothing_to_nothing(home: Home) -> None:
     assert home.changes() == PUT
     assert b"INVALID_SETTINGS: captures are not installed here" in home.start("capture").communicate(timeout=60)[1]
     assert home.changes(heartbeat_agent_capture_every=10) == PUT
-    (site / "0").write_bytes(os.urandom(10_000))
+    with (site / "hole").open("wb") as file:
+        file.truncate(HOLE)
     at_work = home.start("capture")
     held = home.state / "capture.lock"
-    wait_until(lambda: held.read_text().strip() == str(at_work.pid), "a capture at work")
+    wait_until(lambda: held.read_text().strip() == str(at_work.pid), "a capture at work", 60)
     at_work.send_signal(signal.SIGSTOP)
     assert home.changes("--check", heartbeat_agent_state="absent") == ["Remove the agent's files"]
     assert at_work.poll() is None
     assert home.changes(heartbeat_agent_state="absent") == ["Remove the agent's files"]
-    at_work.communicate(timeout=20)
+    at_work.communicate(timeout=60)
     assert at_work.returncode == -signal.SIGKILL
     assert home.files() == []
 
