@@ -52,9 +52,13 @@ def test_no_more_at_once_than_the_fleet_allows(ansible: Ansible, tmp_path: Path)
     everybody = dict.fromkeys([*RETURNED, *OTHERS], 0)
     settings = {
         "sync_parallel": PARALLEL,
+        # Nobody beats any more, and all of them are to be there until the last one was visited.
+        "heartbeat_interval": 300,
+        "warning_after": 900,
+        "offline_after": 1200,
         "sync_paths": {"site": {"path": "/www", "machines": ["web-*"]}},
     }
-    lost = {**everybody, **dict.fromkeys(RETURNED, 1000)}
+    lost = {**everybody, **dict.fromkeys(RETURNED, 5000)}
     prepare(path, {"settings": settings, "history": [everybody, lost, everybody]})
 
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}

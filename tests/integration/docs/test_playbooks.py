@@ -36,12 +36,12 @@ def plays(block: Block, store: Path) -> list[dict[str, Any]]:
     return [{"name": f"Tasks of {block.where}", "hosts": "localhost", "gather_facts": False, "tasks": found}]
 
 
-def made(reader: Reader, folder: Path) -> Path:
+def made(reader: Reader, folder: Path, **settings: float) -> Path:
     """A store with three machines that have just beaten."""
     store = folder / "store"
     (folder / "roosync").mkdir()
     (folder / "roosync" / "heartbeat.json").write_text(OLD % datetime.now(UTC).isoformat())
-    reader.task("heartbeat_fleet", store=str(store))
+    reader.task("heartbeat_fleet", store=str(store), **settings)
     with FileStore(str(store), "default") as opened:
         for machine in MACHINES:
             register(opened, machine)
@@ -86,7 +86,7 @@ def test_what_changes_hosts_is_well_formed(reader: Reader, tmp_path: Path) -> No
 
 def test_those_of_the_readme_tell_of_a_lost_machine(reader: Reader, tmp_path: Path) -> None:
     """One shows what has changed, one turns the job red: here they have a reason to."""
-    store = made(reader, tmp_path)
+    store = made(reader, tmp_path, warning_after=900, offline_after=1200)  # nobody else is lost meanwhile
     reader.task("heartbeat_check", store=str(store), force=True)
     (store / "default" / "last_check.json").unlink()  # or what comes next would be answered by that check
     age(store / "default" / "heartbeats" / "web-03.json", 3600)
