@@ -29,12 +29,13 @@ from ansible_collections.roosync.heartbeat.tests.integration.runner import CHECK
 MACHINES = ("web-01", "web-02", "web-03")
 SETTINGS = {
     "heartbeat_interval": 0.5,
-    "warning_after": 3,
-    "offline_after": 6,
+    # On a machine that is busy with other tests, an agent gets its turn every interval only most of the time.
+    "warning_after": 6,
+    "offline_after": 10,
     "sync_paths": {"site": {"path": "/www", "machines": ["web-*"]}},
 }
 ENGINE = CHECKOUT / "plugins" / "module_utils"
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 class Fleet:
@@ -114,11 +115,11 @@ class Fleet:
         assert run.rc == 0, run.output
         return run.result("Sync")
 
-    def wait_for(self, status: str, machine: str) -> None:
-        """Check until a machine has a status."""
+    def wait_for(self, status: str, *machines: str) -> None:
+        """Check until machines have a status."""
         deadline = time.monotonic() + PATIENCE
-        while machine not in self.play("check").result("Check")[status]:
-            assert time.monotonic() < deadline, f"{machine} is not {status}"
+        while not set(machines) <= set(self.play("check").result("Check")[status]):
+            assert time.monotonic() < deadline, f"{machines} are not {status}"
 
     def whole(self, machine: str) -> dict[str, tuple[Any, ...]]:
         """Every entry of a machine's tree, with all that counts."""
@@ -151,7 +152,7 @@ def test_a_loss_and_a_return(fleet: Fleet) -> None:
     if os.geteuid() == 0:
         os.chown(lost / "private", 1234, 4321)
     (lost / "gone.html").write_text("to be deleted")
-    fleet.wait_for("online", "web-03")
+    fleet.wait_for("online", *MACHINES)
     for machine in MACHINES:
         fleet.sync(machine, event="online")
     assert fleet.whole("web-01") == fleet.whole("web-02") == fleet.whole("web-03")
