@@ -22,7 +22,8 @@ CHECKOUT = HERE.parents[1]
 PLAYBOOKS = HERE / "playbooks"
 BIN = Path(sys.executable).parent
 NAMESPACE = "roosync.heartbeat."
-TIMEOUT = 120
+TIMEOUT = 600
+"""Many times what any playbook takes on a machine that has little else to do."""
 NO_RESET = "[WARNING]: Reset is not implemented for this connection"
 """Said by ansible-core 2.16 of connections that have nothing to be reset, such as that to this machine."""
 _COMPLAINT = re.compile(r"^\[(?:DEPRECATION )?WARNING\].*$", re.MULTILINE)

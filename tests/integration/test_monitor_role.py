@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import open_store
-from ansible_collections.roosync.heartbeat.tests.integration import runner
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import beat, prepare, snapshot
 from ansible_collections.roosync.heartbeat.tests.integration.managers import Managers
 from ansible_collections.roosync.heartbeat.tests.integration.runner import PLAYBOOKS, Ansible, Run
@@ -33,8 +32,9 @@ AS_IT_IS = {"heartbeat_monitor_python": sys.executable, "heartbeat_monitor_virtu
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    """A fleet of two machines, which are online."""
-    prepare(tmp_path / "store", {"beats": {"web-01": 1, "web-02": 1}})
+    """A fleet of two machines, which are online, and stay so without another beat until a test is over."""
+    settings = {"heartbeat_interval": 300, "warning_after": 900, "offline_after": 1200}
+    prepare(tmp_path / "store", {"settings": settings, "beats": {"web-01": 1, "web-02": 1}})
     return tmp_path / "store"
 
 
@@ -95,11 +95,8 @@ def test_results_and_a_hook(ansible: Ansible, store: Path) -> None:
     assert list((store / "default" / "logs").iterdir()) == []
 
 
-def test_a_python_of_its_own(
-    ansible: Ansible, store: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_a_python_of_its_own(ansible: Ansible, store: Path, request: pytest.FixtureRequest) -> None:
     """By default it gets a virtual environment, whatever Ansible's Python has; that goes with it."""
-    monkeypatch.setattr(runner, "TIMEOUT", 600)  # a registry may be slow
     environment = store.parent / "environment"
     given = {"heartbeat_monitor_virtualenv": str(environment)}
     umask = os.umask(0o077)  # which the plays inherit

@@ -18,7 +18,6 @@ import yaml
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FOLDERS
 from ansible_collections.roosync.heartbeat.plugins.module_utils._module.boundary import LIBRARIES
-from ansible_collections.roosync.heartbeat.tests.integration import runner
 from ansible_collections.roosync.heartbeat.tests.integration.fleets import snapshot
 from ansible_collections.roosync.heartbeat.tests.integration.runner import CHECKOUT, PLAYBOOKS, Ansible, Run
 
@@ -102,9 +101,8 @@ def test_little_room_is_warned_of(ansible: Ansible, tmp_path: Path) -> None:
     assert any("left at" in complaint for complaint in run.complaints)
 
 
-def test_a_host_without_the_libraries(ansible: Ansible, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_the_libraries(ansible: Ansible, tmp_path: Path) -> None:
     """The role makes a virtual environment for them, by pip and from the registry that pip is set up for."""
-    monkeypatch.setattr(runner, "TIMEOUT", 600)  # a registry may be slow
     bare, store, environment = tmp_path / "bare", tmp_path / "heartbeat", tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True, timeout=120)
     given = {"interpreter": str(bare / "bin" / "python"), "heartbeat_store_virtualenv": str(environment)}

@@ -34,7 +34,7 @@ def watch(ansible: Ansible, tmp_path: Path, patience: int) -> Walk:
 
 def test_all_online(ansible: Ansible, tmp_path: Path) -> None:
     prepare(tmp_path / "root" / "store", WELL)
-    done = watch(ansible, tmp_path, 30)
+    done = watch(ansible, tmp_path, 120)
     assert done.path == [("check", "successful"), ("show", "successful")]
     assert done.succeeded
     assert done.jobs["show"].artifacts["heartbeat_online"] == HOSTS
@@ -44,7 +44,8 @@ def test_one_lost_and_repaired(ansible: Ansible, tmp_path: Path) -> None:
     """Only the lost host is deployed on, and the agent that is put there brings it back."""
     prepare(tmp_path / "root" / "store", LOST)
     with beating(tmp_path / "root", *HOSTS):
-        done = watch(ansible, tmp_path, 4)
+        # The wait uses all of it up, and as much has to be enough for a new agent to be heard of.
+        done = watch(ansible, tmp_path, 20)
     assert done.path == [
         ("check", "failed"),
         ("wait", "failed"),
@@ -75,7 +76,7 @@ def test_one_lost_that_returns_by_itself(ansible: Ansible, tmp_path: Path) -> No
     returning = threading.Thread(target=return_once_the_loss_is_recorded)
     returning.start()
     try:
-        done = watch(ansible, tmp_path, 30)
+        done = watch(ansible, tmp_path, 120)
     finally:
         over.set()
         returning.join()

@@ -184,7 +184,9 @@ def test_on_hosts(ansible: Ansible, tmp_path: Path) -> None:
     assert launch_both_ways("fleet", expected, expected, heartbeat_hosts="web-01").hosts("changed")
     assert statuses(root) == {"unknown": ["web-01"]}
     with beating(root, *HOSTS):
-        job = launch_both_ways("deploy", {"heartbeat_online": machines}, {"heartbeat_online": []}, heartbeat_timeout=30)
+        job = launch_both_ways(
+            "deploy", {"heartbeat_online": machines}, {"heartbeat_online": []}, heartbeat_timeout=120
+        )
         assert job.hosts("changed") == set(HOSTS)
         assert statuses(root) == {"online": machines}
     launch_both_ways("stop", {"heartbeat_stopped": HOSTS}, {"heartbeat_stopped": []}, **both)

@@ -48,7 +48,7 @@ class Reader:
     def run(self, *command: str, status: int = 0) -> str:
         """Run a command; what it prints."""
         done = subprocess.run(
-            command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=self.home, env=self.environment, capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == status, f"{' '.join(command)}:\n{done.stdout}{done.stderr}"
         return done.stdout

@@ -46,7 +46,7 @@ def test_the_commands_run(ansible: Ansible, tmp_path: Path) -> None:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
-                timeout=180,
+                timeout=600,
                 check=False,
             )
             assert done.returncode == 0, done.stdout + done.stderr

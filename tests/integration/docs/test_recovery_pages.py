@@ -25,7 +25,7 @@ from ansible_collections.roosync.heartbeat.tests.integration.fleets import prepa
 
 HOSTS = ("web-01", "web-02", "web-03", "web-04")
 WITH_AGENTS = HOSTS[:3]
-PATIENCE = 400.0
+PATIENCE = 1800.0
 OLD = '{"heartbeats": {"old-1": {"machineId": "old-1", "lastHeartbeat": "2026-01-15T23:30:00Z"}}}'
 
 
