@@ -9,6 +9,8 @@ import errno
 import os
 import posix
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -296,6 +298,47 @@ def test_nobody_holds_a_lock_that_is_not_there(tmp_path: Path) -> None:
     assert local.running_pid(str(tmp_path)) is None
     (tmp_path / local.LOCK).write_text("1\n")
     assert local.running_pid(str(tmp_path)) is None
+
+
+HOLDER = """
+import os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+os.lockf(fd, os.F_TLOCK, 0)
+for word in "held", "written":
+    print(word, flush=True)
+    sys.stdin.readline()
+    os.pwrite(fd, (b"%d" % os.getpid()).ljust(16, bytes([10])), 0)
+"""
+
+
+def test_a_holder_that_has_not_said_its_pid_yet_is_not_taken_for_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That number may be anybody's by now, and what is asked for is whom to send a signal."""
+    path = tmp_path / local.LOCK
+    path.touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == "held\n"
+            monkeypatch.setattr(local, "UNSAID", 0.1)
+            for before in (os.getpid(), os.getppid(), 4_194_304):
+                path.write_bytes((b"%d" % before).ljust(16, b"\n"))
+                assert local.running_pid(str(tmp_path)) is None
+
+            def said(_seconds: float) -> None:
+                holder.stdin.write("\n")
+                holder.stdin.flush()
+                assert holder.stdout.readline() == "written\n"
+
+            monkeypatch.setattr(local, "UNSAID", 60.0)
+            monkeypatch.setattr(time, "sleep", said)
+            assert local.running_pid(str(tmp_path)) == holder.pid
+        finally:
+            holder.kill()
 
 
 def test_a_running_agent_of_another_user_is_not_stopped_silently(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ CAPTURE_LOCK = "capture.lock"
 CAPTURE_SEEN = "captured"
 """The folder that remembers what captures have read."""
 RUNNING = "an agent is already running here (pid %s); stop it first, or leave the beating to it"
+UNSAID = 1.0
+"""For so many seconds at most the holder of a lock is waited for that has not yet said who it is."""
 REPORT_FOR = 900 * NS
 """How long after an outage its report is repeated, so that a checker that was away as well still sees it."""
 
@@ -117,9 +119,43 @@ def running_pid(state_dir: str, name: str = LOCK) -> Optional[int]:
         os.lockf(fd, os.F_TEST, 0)
         return None
     except OSError:
-        return read_pid(fd)
+        return _holder(fd)
     finally:
         os.close(fd)
+
+
+def _holder(fd: int) -> Optional[int]:
+    """The pid of the process that holds a lock, or None if it does not say it.
+
+    It says it a moment after it has got the lock. Until then the file has the pid of the one before, and that may be
+    another process by now, which has not got the file open.
+    """
+    deadline = time.monotonic() + UNSAID
+    while True:
+        pid = read_pid(fd)
+        if pid not in (None, os.getpid()) and _has_open(pid, fd):
+            return pid
+        if time.monotonic() >= deadline:
+            return None
+        time.sleep(0.005)
+
+
+def _has_open(pid: int, fd: int) -> bool:
+    """Whether a process has a file open; of one that may not be looked into, and gets no signal either, that is so."""
+    folder = "/proc/%d/fd" % pid
+    try:
+        names = os.listdir(folder)
+    except PermissionError:
+        return True
+    except OSError:
+        return not os.path.exists("/proc/self/fd")
+    for name in names:
+        try:
+            if os.path.samestat(os.stat(os.path.join(folder, name)), os.fstat(fd)):
+                return True
+        except OSError:
+            continue  # closed since
+    return False
 
 
 class Spool:
