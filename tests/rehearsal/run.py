@@ -158,7 +158,7 @@ def tell(transition: dict[str, Any]) -> None:
 def rehearse(stage: Rehearsal) -> None:
     """The story, from the first beat to the return."""
     stage.play("0_fleet")
-    say("1. A store is started, and five agents begin to beat every second (warning after 5 s, offline after 20 s).")
+    say("1. A store is started, and five agents begin to beat every second (warning after 5 s, offline after 15 s).")
     for machine in MACHINES:
         stage.start(machine)
     online = stage.play("1_online")["checks"]
