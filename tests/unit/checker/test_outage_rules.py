@@ -70,8 +70,9 @@ def test_reports_of_failed_writes(known: RealFleet, reporting: int, heard: int, 
         assert (outage["kind"], outage["closed_by"]) == ("store_outage", "reports")
         assert outage["machines"] == MANY[:reporting]
         assert result["incidents"] == [], "it is over already"
-        window = [parse_iso(outage[key]) - parse_iso(result["checked_at"]) for key in ("since", "until")]
-        assert [round(edge / NS) for edge in window] == [-112, 0], "to the end of the beat after the last failure"
+        began = [iso(known.record(machine).stat().st_mtime_ns - 110 * NS) for machine in MANY[:reporting]]
+        assert outage["since"] in began, "by when most say so"
+        assert outage["until"] == result["checked_at"], "the beat after the last failure has not come to its end"
     else:
         assert changes(result) == ["%s offline" % m for m in MANY[heard:]]
         assert [o for o in outages(known) if o["kind"] == "store_outage"] == []
@@ -117,7 +118,7 @@ def test_reports_while_nobody_is_silent_are_no_matter(known: RealFleet) -> None:
 
 def test_whoever_has_not_returned_one_time_later_is_offline(tmp_path: Path) -> None:
     """In real time: the store is back, all but one return, and that one is offline exactly one ``offline_after`` on."""
-    fleet = RealFleet(tmp_path / "store", heartbeat_interval=1.5, warning_after=3, offline_after=4.5)
+    fleet = RealFleet(tmp_path / "store", heartbeat_interval=3, warning_after=6, offline_after=9)
     fleet.beat(*MANY[:5])
     fleet.check()
     silence(fleet, 500, *MANY[:5])
@@ -126,18 +127,17 @@ def test_whoever_has_not_returned_one_time_later_is_offline(tmp_path: Path) -> N
     assert fleet.check()["incidents"] == []
     (outage,) = outages(fleet)
     told: List[Dict[str, Any]] = []
-    limit = time.monotonic() + 20
-    while len(told) < 2:
+    limit = time.monotonic() + 60
+    while [t["to"] for t in told[-1:]] != ["offline"]:
         assert time.monotonic() < limit, "it is never called offline"
         fleet.beat(*MANY[:4])
         told += fleet.check()["transitions"]
         time.sleep(0.05)
-    assert [(t["machine_id"], t["to"], t["cause"]) for t in told] == [
-        (MANY[4], "warning", "silence"),
-        (MANY[4], "offline", "silence"),
-    ]
-    after = [parse_iso(t["effective_at"]) - parse_iso(outage["until"]) for t in told]
-    assert [round(nanoseconds / 1e9, 3) for nanoseconds in after] == [3.0, 4.5]
+    assert {(t["machine_id"], t["cause"]) for t in told} == {(MANY[4], "silence")}
+    after = [(t["to"], parse_iso(t["effective_at"]) - parse_iso(outage["until"])) for t in told]
+    calls = [(to, round(nanoseconds / 1e9, 3)) for to, nanoseconds in after]
+    # A check that comes late finds it offline at once; the moment at which it became so is the same.
+    assert calls in ([("warning", 6.0), ("offline", 9.0)], [("offline", 9.0)])
 
 
 def test_a_machine_that_was_offline_before_is_offline_after(known: RealFleet) -> None:

@@ -16,16 +16,17 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.look import Question, info
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 
-LONG = {"heartbeat_interval": 20, "warning_after": 40, "offline_after": 60}
-SHORT = {"heartbeat_interval": 1, "warning_after": 3, "offline_after": 5}
-SHORTER = {"heartbeat_interval": 1, "warning_after": 2, "offline_after": 4}
+# All of them so long that nobody is late by the time that a test itself takes.
+LONG = {"heartbeat_interval": 100, "warning_after": 200, "offline_after": 300}
+SHORT = {"heartbeat_interval": 5, "warning_after": 15, "offline_after": 25}
+SHORTER = {"heartbeat_interval": 5, "warning_after": 10, "offline_after": 20}
 MACHINES = ["m-1", "m-2", "m-3", "m-4"]
 
 
 def sleeping(fleet: RealFleet) -> None:
     """Four machines, each somewhere between two heartbeats."""
     for number, machine in enumerate(MACHINES):
-        fleet.beat(machine, age=5 * number)
+        fleet.beat(machine, age=25 * number)
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def let_pass(fleet: RealFleet, seconds: float) -> None:
 def seen(fleet: RealFleet) -> List[str]:
     with fleet.open() as store:
         found = info(store, Question())
-    assert found["settings"]["offline_after"] == 5, "what is shown are the settings, not what counts for the moment"
+    assert found["settings"]["offline_after"] == 25, "what is shown are the settings, not what counts for the moment"
     return list(found["online"])
 
 
@@ -66,21 +67,21 @@ def test_nobody_is_late_who_was_not_told_yet(calm: RealFleet) -> None:
     found = calm.check()
     assert (found["online"], found["transitions"], found["incidents"]) == (MACHINES, [], [])
     assert seen(calm) == MACHINES
-    let_pass(calm, 30)
+    let_pass(calm, 150)
     assert calm.changes() == [], "a timer keeps the old interval until its host is deployed anew"
 
 
 def test_the_new_thresholds_count_in_the_end(calm: RealFleet) -> None:
     change(calm, SHORT)
-    let_pass(calm, 60)
+    let_pass(calm, 300)
     calm.beat("m-2", "m-3", "m-4")
-    calm.age("m-1", 6)
+    calm.age("m-1", 30)
     assert calm.changes() == [("m-1", "online", "offline")]
 
 
 def test_who_falls_silent_meanwhile_is_found_by_the_earlier_thresholds(calm: RealFleet) -> None:
     change(calm, SHORT)
-    calm.age("m-1", 61)
+    calm.age("m-1", 305)
     assert calm.changes() == [("m-1", "online", "offline")]
 
 
@@ -89,17 +90,17 @@ def test_two_changes_one_after_the_other(calm: RealFleet) -> None:
     change(calm, SHORTER)
     assert len(document(calm)["earlier"]) == 2
     assert calm.changes() == []
-    let_pass(calm, 61)
+    let_pass(calm, 305)
     change(calm, SHORT)
-    assert [e["settings"]["offline_after"] for e in document(calm)["earlier"]] == [4.0], "what is over is forgotten"
+    assert [e["settings"]["offline_after"] for e in document(calm)["earlier"]] == [20.0], "what is over is forgotten"
 
 
 @pytest.mark.parametrize(
     "before",
     [
         {"overrides": {"m-*": LONG}},
-        {"overrides": {"m-1": LONG, "m-*": {"offline_after": 900}}},
-        {"overrides": {"x": {"offline_after": 900}}, **LONG},
+        {"overrides": {"m-1": LONG, "m-*": {"offline_after": 4500}}},
+        {"overrides": {"x": {"offline_after": 4500}}, **LONG},
     ],
 )
 def test_overrides_that_become_shorter(tmp_path: Path, before: Dict[str, Any]) -> None:
@@ -108,32 +109,32 @@ def test_overrides_that_become_shorter(tmp_path: Path, before: Dict[str, Any]) -
     fleet.check()
     change(fleet, dict(SHORT, overrides={}))
     assert fleet.changes() == []
-    let_pass(fleet, 901)
+    let_pass(fleet, 4505)
     calls = sorted(machine for machine, _from, _to in fleet.changes())
     assert calls in ([], MACHINES[1:]), "all of them at once is an outage of the store"
     fleet.beat(*MACHINES)
     fleet.check()
-    fleet.age("m-3", 6)
+    fleet.age("m-3", 30)
     assert fleet.changes() == [("m-3", "online", "offline")]
 
 
 def test_an_override_of_one_machine_delays_no_other(tmp_path: Path) -> None:
     fleet = RealFleet(tmp_path / "store", **LONG, overrides={"laptop": {"offline_after": 86_400}})
     sleeping(fleet)
-    fleet.beat("laptop", age=100)
+    fleet.beat("laptop", age=500)
     fleet.check()
     change(fleet, dict(SHORT, overrides={}))
-    let_pass(fleet, 61)
+    let_pass(fleet, 305)
     fleet.beat("m-2", "m-3", "m-4")
-    fleet.age("m-1", 6)
+    fleet.age("m-1", 30)
     assert [c[0] for c in fleet.changes() if c[2] == "offline"] == ["m-1"]
 
 
 def test_other_settings_and_longer_thresholds_count_at_once(calm: RealFleet) -> None:
     change(calm, {"confirm_offline": 2})
     assert "earlier" not in document(calm)
-    change(calm, {"offline_after": 600, "confirm_offline": 1})
-    calm.age("m-1", 500)
+    change(calm, {"offline_after": 3000, "confirm_offline": 1})
+    calm.age("m-1", 2500)
     assert calm.changes() == [("m-1", "online", "warning")]
 
 
@@ -161,5 +162,5 @@ def test_what_makes_no_sense_there_counts_for_nothing(calm: RealFleet, until: Op
     changed["earlier"] = [{}, {"until": until, "settings": LONG}, dict(changed["earlier"][0], settings={"x": 1})]
     (calm.path / "fleet.json").write_text(json.dumps(changed))
     calm.beat("m-2", "m-3", "m-4")
-    calm.age("m-1", 6)
+    calm.age("m-1", 30)
     assert calm.changes() == [("m-1", "online", "offline")]

@@ -168,10 +168,11 @@ def test_every_entry_is_done_whoever_dies(fleet: RealFleet, store: FileStore, tm
 
 def test_a_claim_is_renewed_for_as_long_as_the_work_takes(fleet: RealFleet, store: FileStore) -> None:
     opened(store, 1)
-    claimed = entries.take(store, Settings(), entries.Wanted(), lease=LEASE)
+    lease = 4 * NS  # a thread that is not let run for two thirds of it loses the claim
+    claimed = entries.take(store, Settings(), entries.Wanted(), lease=lease)
     assert claimed is not None
-    with Claim(store, claimed, fleet.open, lease=LEASE) as claim:
-        until = time.monotonic() + 3 * LEASE / NS
+    with Claim(store, claimed, fleet.open, lease=lease) as claim:
+        until = time.monotonic() + 1.5 * lease / NS
         while time.monotonic() < until:
             assert entries.take(store, Settings(), entries.Wanted()) is None
             time.sleep(0.05)
