@@ -14,6 +14,7 @@ from typing import Any, Dict, Tuple
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import maintenance
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.backup import create, restore
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import atomic
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 
@@ -75,16 +76,24 @@ class Scene:
 
 
 def looks(root: Path) -> Dict[str, Looks]:
-    """Mode, time and content of all that a backup holds; of directories no time, for it is that of their use."""
+    """Mode, time and content of all that a backup holds; of directories no time, for it is that of their use.
+
+    Agents may be at work meanwhile: what is gone by the time it is looked at was one of their temporary files.
+    """
     found: Dict[str, Looks] = {}
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
         if relative.parts[0] in ("backups", "locks") and len(relative.parts) > 1:
             continue
-        state = path.lstat()
+        try:
+            state = path.lstat()
+            content = path.read_bytes() if stat.S_ISREG(state.st_mode) else None
+        except FileNotFoundError:
+            assert path.name.startswith(atomic.TEMPORARY), path
+            continue
         mode = stat.S_IMODE(state.st_mode)
-        if stat.S_ISREG(state.st_mode):
-            found[str(relative)] = (mode, state.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        if content is not None:
+            found[str(relative)] = (mode, state.st_mtime_ns, hashlib.sha256(content).hexdigest())
         elif str(relative) != "backups":
             found[str(relative)] = (mode, 0, "")
     return found

@@ -424,14 +424,14 @@ def test_without_exchange_and_without_links(scene: Scene, monkeypatch: pytest.Mo
 # -- while machines beat -----------------------------------------------------------------------------------------
 
 BEATER = """\
-import os, sys, time
+import os, sys
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import check, errors
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.forked import as_user
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.register import register
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
-end, count = time.monotonic() + 60, 0
+count = 0
 print("ready", flush=True)
-while time.monotonic() < end and os.getppid() == int(sys.argv[3]):
+while os.getppid() == int(sys.argv[3]):
     try:
         with FileStore(sys.argv[1], "default") as store:
             register(store, sys.argv[2] + str(count % 20), {"n": count})
@@ -486,7 +486,7 @@ def test_under_load(tmp_path: Path) -> None:
             beater.communicate()
     found = scene.real.check()
     assert found["problems"] == []
-    assert set(found["offline"]) <= {"db-01", "web-02", "web-03"}
+    assert set(found["offline"]) <= {"db-01", "web-01", "web-02", "web-03"}, "none of those that have beaten"
 
 
 def test_under_real_agents(tmp_path: Path) -> None:
@@ -560,7 +560,10 @@ def test_destroyed_and_restored_under_real_agents(scene: Scene, tmp_path: Path) 
 
 
 def beaten_since(records: List[Path], moment: int) -> bool:
-    return all(r.exists() and r.stat().st_mtime_ns > moment for r in records)
+    try:
+        return all(r.stat().st_mtime_ns > moment for r in records)
+    except FileNotFoundError:
+        return False
 
 
 def agent(folder: Path, store: Path, machine: str) -> subprocess.Popen[bytes]:

@@ -81,9 +81,10 @@ def test_no_more_than_a_few_are_named() -> None:
 
 def test_what_is_in_common_of_a_large_fleet_takes_time_in_proportion() -> None:
     names = ["rack%d-%05d" % (n % 2, n) for n in range(50_000)]
-    started = time.monotonic()
+    started = time.process_time()
     assert in_common([n for n in names if n.startswith("rack1-")], names, {}) == {"prefix": "rack1-"}
-    assert time.monotonic() - started < 5, "that is ten times what it takes, a square of the fleet would be far more"
+    took = time.process_time() - started
+    assert took < 10, "that is many times what it takes, a square of the fleet would be far more"
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def start_both(fleet: RealFleet, hosts: Tuple[Agent, Agent]) -> List[subprocess.
     return [first, second]
 
 
+def freeze(process: subprocess.Popen[str]) -> None:
+    """Stop a process, and wait until it stands still: the signal alone only tells it to."""
+    process.send_signal(signal.SIGSTOP)
+    stat = Path("/proc/%d/stat" % process.pid)
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the host's standing still")
+
+
 def causes(result: Dict[str, Any]) -> List[str]:
     return ["%s>%s %s" % (t["from"], t["to"], t["cause"]) for t in result["transitions"]]
 
@@ -104,13 +111,13 @@ def test_the_second_takes_over_when_the_first_has_been_dead_for_long_enough(
     shared: RealFleet, hosts: Tuple[Agent, Agent]
 ) -> None:
     first, second = start_both(shared, hosts)
-    second.send_signal(signal.SIGSTOP)
+    freeze(second)
     hosts[0].kill(first)
-    shared.age("web1", 59)
+    shared.age("web1", 40)  # it goes on growing older while the second is waited for
     tried = refusals(shared)
     second.send_signal(signal.SIGCONT)
     wait_until(lambda: refusals(shared) > tried, "a refusal while the first is not offline yet")
-    second.send_signal(signal.SIGSTOP)
+    freeze(second)
     assert holder(shared) == FIRST
 
     shared.age("web1", 61)
@@ -138,7 +145,8 @@ def test_a_name_is_free_at_once_after_a_goodbye(shared: RealFleet, hosts: Tuple[
 
 def test_a_host_that_was_only_asleep_is_refused_when_it_wakes(shared: RealFleet, hosts: Tuple[Agent, Agent]) -> None:
     first, _second = start_both(shared, hosts)
-    first.send_signal(signal.SIGSTOP)
+    hosts[0].wait_for_beat()  # so that it sleeps: in the middle of a heartbeat, it would finish that on waking
+    freeze(first)
     shared.age("web1", 61)
     wait_until(lambda: holder(shared) == SECOND, "the takeover")
     first.send_signal(signal.SIGCONT)
