@@ -49,6 +49,7 @@ def diagnosis(
     root: Path, tmp_path: Path, before: str = "", wrapper: List[str] | None = None, **limits: float
 ) -> Dict[str, Any]:
     warm = RealFleet(tmp_path / "warm")
+    limits = {"latency_warning": 60.0, **limits}  # others may keep this disk busy
     arguments = [str(root), str(warm.root), json.dumps(limits)]
     command = [*(wrapper or []), sys.executable, "-W", "error", "-c", PRELUDE + DIAGNOSE % before, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)

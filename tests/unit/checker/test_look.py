@@ -35,7 +35,7 @@ def fleet(fleet: RealFleet) -> RealFleet:
         manage(store, Request(expect=["new", "mail"]))
     fleet.beat("web-01", "db-01", "db-02", "mail", metadata_json='{"role":"any"}')
     fleet.check()
-    fleet.age("web-01", 500)
+    fleet.age("web-01", 485)
     fleet.check()
     fleet.age("db-01", 100)
     return fleet
