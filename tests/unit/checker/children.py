@@ -49,7 +49,7 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
-def run(code: str, *arguments: object, timeout: float = 60) -> Tuple[int, str]:
+def run(code: str, *arguments: object, timeout: float = 300) -> Tuple[int, str]:
     """Run it to its end: the exit status (negative: killed by that signal) and what it printed."""
     with start(code, *arguments) as process:
         try:
@@ -61,7 +61,7 @@ def run(code: str, *arguments: object, timeout: float = 60) -> Tuple[int, str]:
     return process.returncode, out
 
 
-def run_together(count: int, code: str, *arguments: object, timeout: float = 60) -> List[str]:
+def run_together(count: int, code: str, *arguments: object, timeout: float = 300) -> List[str]:
     """So many processes at once; what each printed."""
     processes = [start(code, *arguments, number) for number in range(count)]
     printed = []

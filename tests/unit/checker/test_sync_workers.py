@@ -33,7 +33,7 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync imp
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.sync.claim import Claim
 from ansible_collections.roosync.heartbeat.tests.unit.checker.real import RealFleet
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 LEASE = NS // 2
 WORKERS, MACHINES, KILLS = 4, 25, 12
 
