@@ -44,10 +44,7 @@ for package in "${packages[@]}"; do
 done
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing ${missing[*]}" >&2
-    export DEBIAN_FRONTEND=noninteractive
-    install=(apt-get install -qqy --no-install-recommends "${missing[@]}")
-    "${install[@]}" >/dev/null 2>&1 || { apt-get update -qq && "${install[@]}" >/dev/null; } ||
-        cannot "apt could not install ${missing[*]}"
+    tests/tools/apt-install.sh "${missing[@]}" || cannot "apt could not install ${missing[*]}"
 fi
 
 mkdir -p .cache/hosts

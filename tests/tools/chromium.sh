@@ -8,7 +8,7 @@ cannot() {
     exec "$(dirname "$0")/not-run.sh" "$1 (no Chromium: $2)"
 }
 
-# Tests run side by side, and apt turns away whoever comes second.
+# Tests run side by side, and what is half installed is not to be used.
 mkdir -p .cache
 exec 8>.cache/lock-chromium
 if command -v flock >/dev/null; then flock 8; fi
@@ -17,9 +17,6 @@ if ! command -v chromium; then
     [ "$(id -u)" = 0 ] || cannot "$1" "not root"
     command -v apt-get >/dev/null || cannot "$1" "no apt"
     echo "installing chromium" >&2
-    export DEBIAN_FRONTEND=noninteractive
-    install="apt-get install -qqy --no-install-recommends chromium fonts-dejavu-core"
-    $install >/dev/null 2>&1 || { apt-get update -qq >/dev/null && $install >/dev/null 2>&1; } ||
-        cannot "$1" "apt could not install it"
+    "$(dirname "$0")/apt-install.sh" chromium fonts-dejavu-core 2>/dev/null || cannot "$1" "apt could not install it"
     command -v chromium
 fi

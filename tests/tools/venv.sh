@@ -47,9 +47,7 @@ if [ ! -x "$dir/bin/python" ]; then
             package=python$("$python" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
             if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
                 say "$python cannot make virtual environments: installing $package"
-                export DEBIAN_FRONTEND=noninteractive
-                apt-get install -qqy --no-install-recommends "$package" >/dev/null 2>&1 ||
-                    { apt-get update -qq && apt-get install -qqy --no-install-recommends "$package"; } >/dev/null
+                "$tools/apt-install.sh" "$package"
             else
                 say "$python cannot make virtual environments: install it with 'apt-get install $package' and try again"
                 exit 1
