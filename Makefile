@@ -26,6 +26,11 @@ export XDG_CACHE_HOME := $(CACHE)/xdg
 export PIP_CACHE_DIR ?= $(CACHE)/pip
 export UV_CACHE_DIR ?= $(CACHE)/uv
 export UV_PYTHON_DOWNLOADS := never
+# A registry that is slow, or turns somebody away for a moment, gets more chances than by default.
+export PIP_RETRIES ?= 10
+export PIP_TIMEOUT ?= 60
+export UV_HTTP_RETRIES ?= 10
+export UV_HTTP_TIMEOUT ?= 60
 # As pip does: certificates that the machine trusts are trusted.
 export UV_SYSTEM_CERTS := 1
 # ansible insists on UTF-8, and a bare machine has no locale set.

@@ -70,7 +70,7 @@ config_home = pathlib.Path(os.environ.get("XDG_CONFIG_HOME") or pathlib.Path.hom
 settings.read([pathlib.Path.home() / ".pip" / "pip.conf", config_home / "pip" / "pip.conf"], encoding="utf-8")
 if not settings.has_section("global"):
     settings.add_section("global")
-for name in ("index-url", "extra-index-url", "cert", "proxy", "trusted-host"):
+for name in ("index-url", "extra-index-url", "cert", "proxy", "trusted-host", "retries", "timeout"):
     if value := os.environ.get("PIP_" + name.upper().replace("-", "_")):
         settings.set("global", name, value)
 settings.set("global", "quiet", "1")
