@@ -13,7 +13,8 @@ command -v flock >/dev/null && flock 9
 
 sum=$(
     for path in galaxy.yml README.md meta plugins roles playbooks extensions; do
-        [ ! -e "$path" ] || find "$path" -type f ! -name '*.pyc' -exec cksum {} +
+        # Not what Python compiles: others may be at work here, and it comes and goes under names of a moment.
+        [ ! -e "$path" ] || find "$path" -name __pycache__ -prune -o -type f -exec cksum {} +
     done | LC_ALL=C sort | cksum
 )
 [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ] || exit 0
