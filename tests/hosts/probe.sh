@@ -11,9 +11,10 @@ tidy() {
     "$podman" network rm --force "$name" >/dev/null 2>&1 || :
     # Inner ones first.
     find /sys/fs/cgroup -depth -type d -path "*/$name*" -exec rmdir {} + 2>/dev/null || :
-    rm -rf "$work"
 }
-trap tidy EXIT
+trap 'tidy; rm -rf "$work"' EXIT
+# What a run that was killed has left.
+tidy
 
 try() {
     "$@" >"$work/said" 2>&1 || {
