@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.tests.hosts.fleet import INTERVAL, OFFLINE_AFTER, SLACK, UNIT, Fleet
-from ansible_collections.roosync.heartbeat.tests.hosts.host import Host
+from ansible_collections.roosync.heartbeat.tests.hosts.fleet import SLACK, UNIT, Fleet
+from ansible_collections.roosync.heartbeat.tests.hosts.host import Host, wait_until
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import Lab
 from ansible_collections.roosync.heartbeat.tests.hosts.playing import Played, Player
 
@@ -93,7 +93,7 @@ def test_one_more_host(fleet: Fleet) -> None:
     assert {host for host, _task in played.changed} == {last.name}
     fleet.online_in_time(played, [last])
     assert not fleet.monitor.unwell(fleet.others(last), since)
-    look = fleet.monitor.wait_for_status("online", fleet.names, INTERVAL)
+    look = fleet.monitor.wait_for_status("online", fleet.names, SLACK)
     assert look.result["statistics"]["total"] == len(fleet.names)
 
 
@@ -162,7 +162,7 @@ def test_a_host_that_cannot_beat(fleet: Fleet) -> None:
         assert played.rc != 0
         assert f"IDENTITY_CONFLICT: {first.name} is in use" in str(played.failed(second.name).result), played.output
         assert fleet.deploy(heartbeat_hosts=second.name).changed
-        fleet.monitor.wait_for_status("online", [second.name], OFFLINE_AFTER)
+        fleet.monitor.wait_for_status("online", [second.name], SLACK)
 
 
 def test_another_scheduler_and_back(fleet: Fleet) -> None:
@@ -189,7 +189,7 @@ def test_another_scheduler_and_back(fleet: Fleet) -> None:
         fleet.settings(overrides={})
         assert fleet.deploy(heartbeat_agent_scheduler="systemd", **one).changed
         assert host.succeeds(f"test -e {UNITS} && ! test -e {CRON_FILE} && systemctl is-active {UNIT}.timer")
-        fleet.monitor.wait_for_status("online", [host.name], OFFLINE_AFTER)
+        fleet.monitor.wait_for_status("online", [host.name], SLACK)
 
 
 def test_stop_says_goodbye(fleet: Fleet) -> None:
@@ -204,6 +204,25 @@ def test_stop_says_goodbye(fleet: Fleet) -> None:
         fleet.comes_back(host, started)
 
 
+def test_nothing_beats_after_the_goodbye(fleet: Fleet) -> None:
+    """Not even a beat that had begun before, and takes its time."""
+    host = fleet.hosts[4]
+    record = f"{fleet.store}/default/heartbeats/{host.name}.json"
+    drop_in = f"/etc/systemd/system/{UNIT}.service.d/slow.conf"
+    waits = f"until grep -q leaving...stop {record}; do sleep 0.02; done"
+    with fleet.nobody_else_affected(host):
+        host.write(drop_in, f"[Service]\nExecStartPre=/bin/sh -c '{waits}'\n")
+        host.run("systemctl daemon-reload")
+        try:
+            wait_until(lambda: "start-pre" in host.run(f"systemctl show {UNIT}.service"), "a beat has begun")
+            fleet.play("stop", heartbeat_hosts=host.name).ok()
+            assert fleet.record(host)["leaving"] == "stop"
+        finally:
+            host.run(f"rm -r {drop_in.rpartition('/')[0]}; systemctl daemon-reload")
+        fleet.deploy(heartbeat_hosts=host.name)
+        fleet.monitor.wait_for_status("online", [host.name], SLACK)
+
+
 def test_a_goodbye_that_cannot_be_said(fleet: Fleet) -> None:
     """It is told, and nothing of the units is left as failed."""
     host = fleet.hosts[3]
@@ -214,7 +233,7 @@ def test_a_goodbye_that_cannot_be_said(fleet: Fleet) -> None:
         assert "INVALID_SETTINGS: /etc/roosync-heartbeat/agent.conf" in played.output
         assert host.run("systemctl --failed --no-legend") == ""
         fleet.deploy(heartbeat_hosts=host.name)
-        fleet.monitor.wait_for_status("online", [host.name], OFFLINE_AFTER)
+        fleet.monitor.wait_for_status("online", [host.name], SLACK)
 
 
 def test_remove_leaves_nothing(fleet: Fleet, before: dict[str, set[str]]) -> None:
