@@ -28,9 +28,18 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.errors i
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.record import Beat, encode, skew_ms
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores import atomic
 from ansible_collections.roosync.heartbeat.tests.unit.stdlib.agents import Agent, beaten
-from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import Fleet, open_descriptors, tree
+from ansible_collections.roosync.heartbeat.tests.unit.stdlib.support import ENGINE, Fleet, open_descriptors, tree
 
 SECOND = 1_000_000_000
+# Holds the lock as a beat does.
+SHORT_BEAT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from _engine.agent import quick
+fd = quick.lock(sys.argv[2])
+print("held", flush=True)
+time.sleep(0.5)
+"""
 
 
 class Clock:
@@ -352,6 +361,20 @@ def test_a_running_agent_of_another_user_is_not_stopped_silently(agent: Agent, m
     with pytest.raises(ServiceAlreadyRunning, match=r"the agent \(pid 4000000\) belongs to another user") as caught:
         service.stop(load(str(agent.conf)))
     assert caught.value.error_code == "SERVICE_ALREADY_RUNNING"
+
+
+def test_a_goodbye_waits_for_a_beat_that_has_just_begun(
+    agent: Agent, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Injected: when it was looked for, it was not there yet."""
+    beaten(agent.quick())
+    command = [sys.executable, "-I", "-c", SHORT_BEAT, str(ENGINE.parent), str(agent.state_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as beat:
+        assert beat.stdout is not None
+        assert beat.stdout.readline() == "held\n"
+        monkeypatch.setattr(service, "running_pid", lambda state_dir: None)
+        assert service.stop(load(str(agent.conf)))["stopped_pid"] is None
+    assert fleet.beat("web1").leaving == "stop"
 
 
 def test_the_state_dir_is_for_its_owner_alone(agent: Agent) -> None:

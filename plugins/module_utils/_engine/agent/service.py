@@ -141,18 +141,25 @@ def run(config: Config) -> None:
         Service(config).run()
 
 
-def beat(config: Config, leaving: Optional[str] = None) -> Dict[str, Any]:
+def beat(config: Config) -> Dict[str, Any]:
     """``agent beat``."""
     prepare_state_dir(config.state_dir)
     with Lock(config.state_dir):
-        return Beater(config).beat(leaving)
+        return Beater(config).beat()
+
+
+def _say_goodbye(config: Config) -> Dict[str, Any]:
+    """The last beat. It waits for one that has begun in the meantime, for no other will say it."""
+    prepare_state_dir(config.state_dir)
+    with Lock(config.state_dir, patience=STOP_PATIENCE):
+        return Beater(config).beat(leaving="stop")
 
 
 def stop(config: Config) -> Dict[str, Any]:
     """``agent stop``: the running agent says goodbye and ends; where none runs, this process says it."""
     pid = running_pid(config.state_dir)
     if pid is None:
-        return dict(beat(config, leaving="stop"), stopped_pid=None)
+        return dict(_say_goodbye(config), stopped_pid=None)
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
@@ -172,7 +179,7 @@ def stop(config: Config) -> Dict[str, Any]:
         time.sleep(0.02)
     if not _said_goodbye(config):  # it could not, or it was a single beat, or not yet ready for signals
         try:
-            beat(config, leaving="stop")
+            _say_goodbye(config)
         except HeartbeatError as exc:
             say("could not say goodbye: %s: %s" % (exc.error_code, exc.message))
     return {"machine_id": config.machine_id, "stopped_pid": pid}
