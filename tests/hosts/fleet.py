@@ -17,18 +17,20 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.f
 from ansible_collections.roosync.heartbeat.tests.hosts.host import Host, podman
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import STORE, Lab
 from ansible_collections.roosync.heartbeat.tests.hosts.playing import Played, Player
-from ansible_collections.roosync.heartbeat.tests.hosts.watching import PERIOD, Transition, Watcher
+from ansible_collections.roosync.heartbeat.tests.hosts.watching import Transition, Watcher
 
 INTERVAL = 1.0
 WARNING_AFTER = 4.0
 OFFLINE_AFTER = 6.0
 SETTINGS = {"heartbeat_interval": INTERVAL, "warning_after": WARNING_AFTER, "offline_after": OFFLINE_AFTER}
-# For a check, a busy machine, and the beat before the fault, which may have been late by its random delay.
-SLACK = 3.0
-# A check is due every PERIOD, and on a busy machine it may be late by this much.
+# What has to come is waited for by this much longer than it should take. Only a failure takes it all.
+SLACK = 30.0
+# On a busy machine, between the time that a record bears and the moment at which it lies in its place.
 LATE = 2.0
 # Recorded times have fewer digits than those of files, and a check may come at the very moment at which one is due.
 EXACT = 0.002
+# The clock by which files get their times lags behind the one of programs by up to a tick.
+COARSE = 0.02
 UNIT = "roosync-heartbeat"
 GROUPS = ["heartbeat"]
 FLEET = "default"
@@ -82,7 +84,7 @@ class Fleet:
             "heartbeat_agent_groups": GROUPS,
             "heartbeat_store": str(self.path),
             "heartbeat_hosts": ",".join(self.names),
-            "heartbeat_timeout": 30,
+            "heartbeat_timeout": 120,
         }
         return self.player.play(playbook, *arguments, **{**given, **variables})
 
@@ -112,7 +114,7 @@ class Fleet:
 
     def wait_until_well(self) -> float:
         """Wait until all hosts are online; the time of it."""
-        self.monitor.wait_for_status("online", self.names, 30)
+        self.monitor.wait_for_status("online", self.names, SLACK)
         return time.time()
 
     @contextmanager
@@ -138,33 +140,39 @@ class Fleet:
         assert (gone.before, gone.cause, gone.planned) == ("warning", "silence", False)
         # It was well until then, and a beat that had begun may still have arrived.
         last = self.last_beat(host)
-        assert since - WARNING_AFTER < last < at + INTERVAL
+        assert since - WARNING_AFTER < last < at + INTERVAL + LATE
         # Each takes effect exactly when it is due after the last beat, and is detected by the next check.
         assert abs(warned.effective_at - last - WARNING_AFTER) < EXACT
         assert abs(gone.effective_at - last - OFFLINE_AFTER) < EXACT
-        assert 0 <= warned.detected_at - warned.effective_at < PERIOD + LATE
-        assert 0 <= gone.detected_at - gone.effective_at < PERIOD + LATE
+        for change in (warned, gone):
+            assert change.effective_at <= change.detected_at
+            assert not self.monitor.overlooked(change, COARSE)
         return gone
 
     def goes_as_planned(self, host: Host, at: float) -> Transition:
         """The host was asked to leave at this moment, and is recorded as offline at once, with its goodbye."""
         gone = self.monitor.wait_for_change(host.name, "offline", at, SLACK)
         assert (gone.before, gone.cause, gone.planned) == ("online", "goodbye", True)
-        assert at <= gone.effective_at <= gone.detected_at < gone.effective_at + PERIOD + LATE
+        assert at <= gone.effective_at <= gone.detected_at
+        assert not self.monitor.overlooked(gone, LATE)
         return gone
 
     def online_in_time(self, played: Played, hosts: Sequence[Host]) -> None:
-        """Each host was online within two intervals of the moment at which a playbook scheduled its beats."""
+        """Each host was online within two intervals of the moment at which a playbook scheduled its beats.
+
+        That is: later than that, no check found it in another state.
+        """
         took = {}
         for host in hosts:
             scheduled = played.started(host.name, f"{UNIT}.timer")
-            first = next(look for look in self.monitor.looks if look.status(host.name) == "online")
-            took[host.name] = first.at - scheduled
+            first = self.monitor.wait_for_status("online", [host.name], SLACK, since=0.0)
+            earlier = [look.at for look in list(self.monitor.looks) if look.at < first.at]
+            took[host.name] = max(earlier, default=scheduled) - scheduled
         assert max(took.values()) <= 2 * INTERVAL, took
 
     def comes_back(self, host: Host, at: float) -> Transition:
         """The host beats again from this moment on, and is recorded as online."""
-        back = self.monitor.wait_for_change(host.name, "online", at, SLACK + 5 * INTERVAL)
+        back = self.monitor.wait_for_change(host.name, "online", at, SLACK)
         assert (back.before, back.cause) == ("offline", "beat")
         assert back.effective_at >= at
         return back

@@ -16,7 +16,7 @@ from pathlib import Path
 
 PODMAN = str(Path(__file__).resolve().parent / "podman.sh")
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-TIMEOUT = 60.0
+TIMEOUT = 180.0
 POLL = 0.05
 
 
@@ -66,8 +66,8 @@ class Host:
         return podman("exec", self.name, "sh", "-c", script, timeout=timeout)
 
     def succeeds(self, script: str) -> bool:
-        done = subprocess.run([PODMAN, "exec", self.name, "sh", "-c", script], capture_output=True, check=False)
-        return done.returncode == 0
+        command = [PODMAN, "exec", self.name, "sh", "-c", script]
+        return subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False).returncode == 0
 
     def write(self, path: str, text: str) -> None:
         """Write a file on the host, and the folder it is in."""
@@ -93,6 +93,7 @@ class Host:
     def kill(self) -> float:
         """A power cut; the time of it. The disk stays as it is."""
         init = self._init
+        assert init > 0, f"{self.name} is down"  # 0 would be the processes of the tests
         killed = time.time()
         os.kill(init, signal.SIGKILL)  # with the first process, all of them end
         self._wait_until_down()
@@ -101,7 +102,8 @@ class Host:
     def shut_down(self) -> None:
         """A clean shutdown."""
         # systemd takes the connection away while the command is still running.
-        subprocess.run([PODMAN, "exec", self.name, "systemctl", "poweroff"], capture_output=True, check=False)
+        command = [PODMAN, "exec", self.name, "systemctl", "poweroff"]
+        subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=False)
         self._wait_until_down()
 
     def start(self) -> None:
@@ -118,7 +120,9 @@ class Host:
         wait_until(lambda: not self.running, f"{self.name} is down")
 
     def wait_until_started(self) -> None:
-        self.run("systemctl is-system-running --wait >/dev/null || :")
+        # Of a systemd that does not listen yet the command knows nothing, and does not wait.
+        command = "systemctl is-system-running --wait || :"
+        wait_until(lambda: self.run(command).strip() in ("running", "degraded"), f"{self.name} has started")
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -151,17 +155,23 @@ class Host:
 
     @contextmanager
     def full(self, path: str) -> Iterator[None]:
-        """Not a byte more fits into the file system at ``path``."""
-        self.run(f"cat /dev/zero >{path}/.filler 2>/dev/null || :")
+        """Not a byte more fits into the file system at ``path``, nor what is freed there later.
+
+        A record that is being replaced while the file system fills up frees its old place, which would be enough for
+        one beat after the other.
+        """
+        fill = f"cat /dev/zero >>{path}/.filler 2>/dev/null"
+        self.run(f"{fill} || :; systemd-run --quiet --unit filler sh -c 'while :; do {fill}; sleep 0.05; done'")
         try:
             yield
         finally:
-            self.run(f"rm {path}/.filler")
+            self.run(f"systemctl stop filler; rm {path}/.filler")
 
     @contextmanager
     def read_only(self, path: str) -> Iterator[None]:
         """What is mounted at ``path`` is read-only there. Elsewhere it may be mounted too, and stays as it is."""
-        self.run(f"mount -o remount,bind,ro {path}")
+        # Refused while a file is open there for writing, as one is during each beat.
+        wait_until(lambda: self.succeeds(f"mount -o remount,bind,ro {path}"), f"nobody writes to {path}")
         try:
             yield
         finally:

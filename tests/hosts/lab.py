@@ -18,7 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ansible_collections.roosync.heartbeat.tests.hosts.host import PODMAN, Host, podman, run
+from ansible_collections.roosync.heartbeat.tests.hosts.host import PODMAN, Host, podman, run, wait_until
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -33,11 +33,13 @@ SUBNET = "10.83.0.0/24"
 GATEWAY = "10.83.0.1"
 BRIDGE_MAC = "02:00:0a:53:00:01"
 FIRST = 11
-PATIENCE = 60.0
+PATIENCE = 180.0
+BUILD = 1800.0
+"""For the image, which is built the first time."""
 # A host that was cut off or frozen is unreachable after seconds, not minutes.
 SSH = (
     "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
-    "-o ServerAliveInterval=2 -o ServerAliveCountMax=2 -o ConnectTimeout=5"
+    "-o ServerAliveInterval=2 -o ServerAliveCountMax=5 -o ConnectTimeout=10"
 )
 
 
@@ -59,7 +61,7 @@ class Lab:
     def up(self, count: int) -> list[Host]:
         """Start ``count`` fresh hosts with an empty shared directory, and wait until ssh answers on all."""
         self.down()
-        image = run([str(HERE / "image.sh")]).strip()
+        image = run([str(HERE / "image.sh")], timeout=BUILD).strip()
         self._prepare()
         hosts = [Host(f"hb-{n}", f"10.83.0.{FIRST + n - 1}", self.key) for n in range(1, count + 1)]
         self._start(hosts[0], image)
@@ -144,10 +146,18 @@ def weigh(count: int) -> None:
 
 
 def remove_cgroups() -> None:
-    """podman leaves empty ones behind, from the inside out."""
+    """podman leaves empty ones behind. The last of their processes may be at their end, and are waited for."""
     for top in (*CGROUPS.glob(f"*/{NETWORK}"), CGROUPS / NETWORK):
-        for path in sorted((p for p in (top, *top.rglob("*")) if p.is_dir()), reverse=True):
-            path.rmdir()
+        wait_until(lambda top=top: _is_removed(top), f"no process is in {top} any more")
+
+
+def _is_removed(top: Path) -> bool:
+    for folder, _folders, _files in os.walk(top, topdown=False):
+        try:
+            os.rmdir(folder)
+        except OSError:  # busy, or removed by podman itself
+            pass
+    return not top.exists()
 
 
 def connection(key: Path) -> dict[str, str]:

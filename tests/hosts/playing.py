@@ -20,7 +20,7 @@ import yaml
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import CHECKOUT, Lab
 from ansible_collections.roosync.heartbeat.tests.integration.runner import BIN, Ansible, Task
 
-TIMEOUT = 300
+TIMEOUT = 600
 _RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
 

@@ -15,7 +15,7 @@ shift
 here=$(dirname "$0")
 # The hosts have fixed addresses, so there is one run at a time on a machine. This is longer than one takes.
 LOCK=/run/roosync-heartbeat-hosts.lock
-PATIENCE=2400
+PATIENCE=5400
 
 HOSTS=${HOSTS:-required}
 case $HOSTS in

@@ -64,7 +64,8 @@ def test_a_change_is_captured_and_no_beat_waits(fleet: Fleet) -> None:
         due = EVERY * INTERVAL + SLACK
         fleet.monitor.wait_for(lambda _: bool(snapshots(fleet, host)), due + INTERVAL, "the first snapshot")
         for number in range(3):
-            host.run(f"echo {number} >{TREE}/new{number}")
+            # At once in its place with what is in it: a capture in between would be one more.
+            host.run(f"echo {number} >{TREE}.new && mv {TREE}.new {TREE}/new{number}")
             fleet.monitor.wait_for(
                 lambda _, name=f"new{number}": name in snapshots(fleet, host)[-1].entries, due, "a snapshot of a change"
             )
@@ -97,7 +98,8 @@ def test_an_emptied_tree_does_not_replace_the_last_snapshot(fleet: Fleet) -> Non
             "a capture that is refused",
         )
     assert len(snapshots(fleet, host)) == before
-    host.run(f"umount {TREE} || mv /home/away/* {TREE}")
+    # Lazily, since a capture may be reading it.
+    host.run(f"umount --lazy {TREE} || mv /home/away/* {TREE}")
     host.run(f"systemctl reset-failed; echo back >{TREE}/new0")
     fleet.monitor.wait_for(
         lambda _: len(snapshots(fleet, host)) > before, EVERY * INTERVAL + SLACK, "a snapshot of what is back"

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.tests.hosts.fleet import EXACT, LATE, OFFLINE_AFTER, SLACK, Fleet
+from ansible_collections.roosync.heartbeat.tests.hosts.fleet import COARSE, EXACT, OFFLINE_AFTER, SLACK, Fleet
 from ansible_collections.roosync.heartbeat.tests.hosts.host import Host
 from ansible_collections.roosync.heartbeat.tests.hosts.watching import PERIOD
 
@@ -33,6 +33,7 @@ def test_detection_time_over_twenty_kills(fleet: Fleet, capsys: pytest.CaptureFi
                 for host, at in killed.items():
                     gone = fleet.monitor.wait_for_change(host.name, "offline", at, OFFLINE_AFTER + SLACK)
                     assert (gone.cause, gone.planned) == ("silence", False)
+                    assert not fleet.monitor.overlooked(gone, COARSE)
                     took.append(gone.detected_at - at)
                     silent.append(gone.detected_at - fleet.last_beat(host))
                 started = time.time()
@@ -47,5 +48,5 @@ def test_detection_time_over_twenty_kills(fleet: Fleet, capsys: pytest.CaptureFi
         )
     assert len(took) == 2 * ROUNDS
     assert min(silent) > OFFLINE_AFTER - EXACT
+    # Each time the next check has found it. Of those, a busy machine may delay some, and not half of them.
     assert statistics.median(silent) <= EXPECTED
-    assert max(silent) <= EXPECTED + LATE

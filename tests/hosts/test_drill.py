@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.tests.hosts.fleet import EXACT, OFFLINE_AFTER, SLACK, UNIT, Fleet
+from ansible_collections.roosync.heartbeat.tests.hosts.fleet import EXACT, OFFLINE_AFTER, UNIT, Fleet
 from ansible_collections.roosync.heartbeat.tests.hosts.host import Host
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import Lab
 from ansible_collections.roosync.heartbeat.tests.hosts.playing import Played, Player
@@ -26,6 +26,8 @@ DRILLS = 4
 PART = "hosts: the report of a drill in a browser"
 # The drill looks once a second, and may find that the monitor has looked before.
 CHECKS = 1.0
+# By how much a look may be late on a busy machine.
+BUSY = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def check(report: dict[str, Any], machines: int) -> None:
     assert len(report["reports"]) == machines
     for one in report["reports"]:
         assert (one["verdict"], one["planned"], one["differing"], one["kept"]) == ("passed", False, 0, None)
-        assert OFFLINE_AFTER - EXACT < one["detection_seconds"] < OFFLINE_AFTER + CHECKS + SLACK
+        assert OFFLINE_AFTER - EXACT < one["detection_seconds"] < OFFLINE_AFTER + CHECKS + BUSY
         assert one["detection_seconds"] < one["rto_seconds"] < 120
         assert 0 <= one["rpo_seconds"] < 60
 

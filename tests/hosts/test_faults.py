@@ -9,12 +9,12 @@ import time
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.fleet import Request, manage
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
-from ansible_collections.roosync.heartbeat.tests.hosts.fleet import INTERVAL, LATE, OFFLINE_AFTER, SLACK, UNIT, Fleet
+from ansible_collections.roosync.heartbeat.tests.hosts.fleet import LATE, OFFLINE_AFTER, SLACK, UNIT, Fleet
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import STORE
-from ansible_collections.roosync.heartbeat.tests.hosts.watching import PERIOD
 
 PROBED = "probed"
-BOUND = 10
+# Seconds, in which a host that is up answers on a busy machine as well.
+BOUND = 20
 
 
 def test_kill(fleet: Fleet) -> None:
@@ -82,16 +82,16 @@ def test_reboot(fleet: Fleet) -> None:
         host.reboot()
         fleet.monitor.wait_for(
             lambda look: any(t.machine_id == host.name and t.cause == "reboot" for t in fleet.monitor.changes(down)),
-            SLACK + 5 * INTERVAL,
+            SLACK,
             f"{host.name} has rebooted",
         )
-        fleet.monitor.wait_for_status("online", [host.name], OFFLINE_AFTER)
+        fleet.monitor.wait_for_status("online", [host.name], SLACK)
         changes = [t for t in fleet.monitor.changes(down) if t.machine_id == host.name]
         causes = [(t.cause, t.planned) for t in changes]
         # The latter if no check came in between.
         assert causes in ([("goodbye", True), ("beat", False), ("reboot", False)], [("reboot", False)])
-        times = [(t.effective_at, t.detected_at) for t in changes]
-        assert all(down <= effective <= detected < effective + PERIOD + LATE for effective, detected in times), times
+        assert all(down <= t.effective_at <= t.detected_at for t in changes), changes
+        assert not any(fleet.monitor.overlooked(t, LATE) for t in changes), changes
 
 
 def test_read_only(fleet: Fleet) -> None:
@@ -123,7 +123,7 @@ def test_probe(fleet: Fleet) -> None:
             fleet.play("probe", heartbeat_fleet=PROBED, heartbeat_probe_timeout=BOUND).ok()
             took = time.monotonic() - asked
             fleet.monitor.wait_for_status("offline", [frozen.name], OFFLINE_AFTER + SLACK)
-        fleet.monitor.wait_for_status("online", [frozen.name], SLACK + 5 * INTERVAL)
+        fleet.monitor.wait_for_status("online", [frozen.name], SLACK)
     registered = {path.stem for path in (fleet.path / PROBED / "heartbeats").glob("*.json")}
     assert registered == set(fleet.others(cut, frozen))
     assert took < 4 * BOUND

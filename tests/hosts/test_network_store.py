@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine import journal
+from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state import Transition
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 from ansible_collections.roosync.heartbeat.tests.hosts.checking import RemoteChecker
 from ansible_collections.roosync.heartbeat.tests.hosts.fleet import (
@@ -28,8 +29,6 @@ from ansible_collections.roosync.heartbeat.tests.hosts.playing import Player
 
 EXPORT = "/export"
 STORE = "/net/heartbeat"
-# sshfs connects again every two seconds, and then the beats have to come.
-RETURN = 2 * OFFLINE_AFTER
 LONG = 2 * OFFLINE_AFTER
 
 
@@ -58,7 +57,7 @@ def deployed(lab: Lab, server: Host, player: Player) -> Iterator[Fleet]:
 
 def nobody_is_called_offline(fleet: Fleet, since: float) -> None:
     """All beat again, and nobody was offline in the meantime."""
-    fleet.monitor.wait_for_status("online", fleet.names, RETURN)
+    fleet.monitor.wait_for_status("online", fleet.names, SLACK)
     # One full offline_after more: a verdict that the outage only delayed would come now.
     fleet.monitor.watch_for(OFFLINE_AFTER)
     fallen = [t for t in fleet.monitor.changes(since) if t.after == "offline"]
@@ -101,7 +100,7 @@ def test_client_cut_off(fleet: Fleet) -> None:
         with host.cut_off():
             fleet.goes_offline(host, time.time(), well)
             healed = time.time()
-        back = fleet.monitor.wait_for_change(host.name, "online", healed, RETURN)
+        back = fleet.monitor.wait_for_change(host.name, "online", healed, SLACK)
         assert (back.before, back.cause) == ("offline", "beat")
         assert fleet.record(host)["missed"]["count"] > 0
 
@@ -163,17 +162,25 @@ def test_two_checkers(fleet: Fleet, server: Host, player: Player) -> None:
     victim = fleet.hosts[5]
     fleet.wait_until_well()
     before = fleet.monitor.looks[-1].result["last_event"]
+
+    def recorded() -> list[Transition]:
+        with FileStore(str(fleet.path), FLEET) as store:
+            return journal.transitions_since(store, journal.load(store), before)
+
+    def losses() -> int:
+        return sum(t.to_status == "offline" for t in recorded())
+
     with RemoteChecker(fleet.hosts[0], player, STORE) as one, RemoteChecker(fleet.hosts[1], player, STORE) as other:
-        for _round in range(3):
-            victim.kill()
-            fleet.monitor.wait_for_status("offline", [victim.name], OFFLINE_AFTER + SLACK)
+        for turn in range(3):
+            # The first loss is for the two alone to find: else the monitor might be first every time.
+            with fleet.monitor.resting() if turn == 0 else nullcontext():
+                victim.kill()
+                wait_until(lambda turn=turn: losses() > turn, "the loss is recorded")
             victim.start()
             victim.mount_sshfs(server, EXPORT, STORE)
-            fleet.monitor.wait_for_status("online", [victim.name], RETURN)
+            fleet.monitor.wait_for_status("online", [victim.name], SLACK)
     remote = one.events + other.events
     told = remote + [(t.event, t.event_id) for t in fleet.monitor.changes() if t.event > before]
-    with FileStore(str(fleet.path), FLEET) as store:
-        recorded = [(t.event, t.event_id) for t in journal.transitions_since(store, journal.load(store), before)]
-    assert sorted(told) == sorted(recorded)
+    assert sorted(told) == sorted((t.event, t.event_id) for t in recorded())
     assert len({event_id for _event, event_id in told}) == len(told)
-    assert remote, "the monitor was always first; nothing was shown of two checkers"
+    assert remote, "nothing was shown of two checkers"

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ansible_collections.roosync.heartbeat.tests.hosts.fleet import INTERVAL, OFFLINE_AFTER, SLACK, Fleet
+from ansible_collections.roosync.heartbeat.tests.hosts.fleet import INTERVAL, SLACK, Fleet
 from ansible_collections.roosync.heartbeat.tests.hosts.host import Host
 from ansible_collections.roosync.heartbeat.tests.hosts.lab import Lab
 from ansible_collections.roosync.heartbeat.tests.hosts.playing import Player
@@ -67,7 +67,7 @@ def test_by_systemd(fleet: Fleet, host: Host) -> None:
     since = time.time()
     assert fleet.deploy(**own()).changed == []
     sequence = fleet.record(host)["sequence"]
-    fleet.monitor.wait_for(lambda _: fleet.record(host)["sequence"] > sequence + 2, OFFLINE_AFTER, "further beats")
+    fleet.monitor.wait_for(lambda _: fleet.record(host)["sequence"] > sequence + 2, SLACK, "further beats")
     assert not fleet.monitor.unwell([host.name], since)
     assert files(host) == before, "something was written outside of the user's home"
     assert host.run(f"stat -c %U {fleet.store}/default/heartbeats/{host.name}.json").strip() == USER

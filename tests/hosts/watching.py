@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.state im
 from ansible_collections.roosync.heartbeat.plugins.module_utils._engine.stores.file import FileStore
 
 PERIOD = 0.5
+PATIENCE = 30.0
+"""For how long a check that is due is waited for on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Watcher:
         self._fleet = fleet
         self._stop = threading.Event()
         self._more = threading.Condition()
+        self._checking = threading.Lock()
         self.looks: list[Look] = []
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -64,10 +68,17 @@ class Watcher:
         self._stop.set()
         self._thread.join()
 
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """No check in the meantime: what happens is for others to find."""
+        with self._checking:
+            yield
+
     def _watch(self) -> None:
         due = time.monotonic()
         while not self._stop.is_set():
-            look = self._look()
+            with self._checking:
+                look = self._look()
             with self._more:
                 self.looks.append(look)
                 self._more.notify_all()
@@ -90,23 +101,32 @@ class Watcher:
         """
         deadline = time.monotonic() + bound
         begin = time.time() if since is None else since
-        with self._more:
-            while True:
-                for look in self.looks:
-                    if look.at >= begin and condition(look):
-                        return look
-                if not self._more.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
-                    raise AssertionError(f"not within {bound:g} s: {what}\n{self._story(begin)}")
+        seen = 0
+        while True:
+            with self._more:
+                if len(self.looks) == seen:
+                    self._more.wait(max(0.0, deadline - time.monotonic()))
+                fresh = self.looks[seen:]
+            # Each of them once, and with the checks going on: a condition may ask a host, which takes a while.
+            seen += len(fresh)
+            for look in fresh:
+                if look.at >= begin and condition(look):
+                    return look
+            if time.monotonic() >= deadline:
+                raise AssertionError(f"not within {bound:g} s: {what}\n{self._story(begin)}")
 
     def watch_for(self, seconds: float) -> None:
         """Look on for a while."""
         until = time.time() + seconds
-        self.wait_for(lambda look: look.at > until, seconds + 10 * PERIOD, f"checks go on for {seconds:g} s")
+        self.wait_for(lambda look: look.at > until, seconds + PATIENCE, f"checks go on for {seconds:g} s")
 
-    def wait_for_status(self, status: str, machines: Iterable[str], bound: float) -> Look:
+    def wait_for_status(self, status: str, machines: Iterable[str], bound: float, since: float | None = None) -> Look:
         names = list(machines)
         return self.wait_for(
-            lambda look: all(look.status(name) == status for name in names), bound, f"{', '.join(names)} {status}"
+            lambda look: all(look.status(name) == status for name in names),
+            bound,
+            f"{', '.join(names)} {status}",
+            since,
         )
 
     def wait_for_change(self, machine: str, status: str, since: float, bound: float) -> Transition:
@@ -132,6 +152,17 @@ class Watcher:
     def changes(self, since: float = 0.0) -> list[Transition]:
         """Every transition that was recorded since a moment, in order."""
         return [t for look in list(self.looks) if look.at >= since for t in changes(look)]
+
+    def overlooked(self, change: Transition, grace: float) -> list[float]:
+        """How long after a change took effect there were checks that did not find it before the one that did.
+
+        This asks for the next check, however busy the machine is; how many seconds that takes is up to its load.
+
+        :param grace: for how many seconds a change may be too fresh to be found.
+        """
+        found = next(look.at for look in list(self.looks) if change in changes(look))
+        ages = (look.at - change.effective_at for look in list(self.looks) if look.at < found and not look.error)
+        return [age for age in ages if age > grace]
 
     def unwell(self, machines: Iterable[str], since: float) -> list[tuple[float, str, str | None]]:
         """The looks since a moment at which one of the machines was not online: when, which, its status."""
