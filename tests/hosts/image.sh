@@ -21,8 +21,9 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# Proxies and the like.
+# Proxies and the like; and a mirror that fails once has another chance.
 apt-config dump Acquire >"$work/apt.conf"
+echo 'Acquire::Retries "5";' >>"$work/apt.conf"
 
 # Containers share the kernel of this machine and its boot id, by which the agent tells a reboot. Each start of a host
 # gets one of its own.
