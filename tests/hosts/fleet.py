@@ -152,7 +152,9 @@ class Fleet:
     def goes_as_planned(self, host: Host, at: float) -> Transition:
         """The host was asked to leave at this moment, and is recorded as offline at once, with its goodbye."""
         gone = self.monitor.wait_for_change(host.name, "offline", at, SLACK)
-        assert (gone.before, gone.cause, gone.planned) == ("online", "goodbye", True)
+        assert (gone.cause, gone.planned) == ("goodbye", True)
+        # A busy machine may need longer than WARNING_AFTER to go on from the last beat to the goodbye.
+        assert gone.before in ("online", "warning")
         assert at <= gone.effective_at <= gone.detected_at
         assert not self.monitor.overlooked(gone, LATE)
         return gone

@@ -112,6 +112,12 @@ def test_the_goodbye_comes_before_the_store_is_unmounted(fleet: Fleet) -> None:
     assert {"srv.mount", "srv-heartbeat.mount"} <= set(after.strip().partition("=")[2].split())
 
 
+def test_the_goodbye_comes_after_all_that_beats(fleet: Fleet) -> None:
+    """At shutdown: what starts first is stopped last."""
+    before = fleet.hosts[0].run(f"systemctl show --property=Before {UNIT}-goodbye.service")
+    assert {f"{UNIT}.timer", f"{UNIT}.service"} <= set(before.strip().partition("=")[2].split())
+
+
 def test_again_changes_nothing(fleet: Fleet) -> None:
     """As another user with sudo, too."""
     with fleet.nobody_else_affected():
