@@ -141,6 +141,8 @@ NOW = "Starting x.service - X...\n%s\nx.service: Failed with result 'exit-code'.
             "x.service: Failed at step NAMESPACE | x.service: Failed with result 'exit-code'. | "
             "Failed to start x.service - X.",
         ),
+        # The timer has started it again meanwhile.
+        (NOW % "IDENTITY_CONFLICT: of today" + "Starting x.service - X...\n", "IDENTITY_CONFLICT: of today"),
         ("", 'the journal does not say why; see "systemctl --user status x.service" there'),
         ("STORE_UNAVAILABLE: where systemd says nothing\nand more\n", "STORE_UNAVAILABLE: where systemd says nothing"),
     ],
